@@ -1,0 +1,12 @@
+import type { TensorMap } from '../vit/index.ts';
+
+/** Rows of tensors that one level adds: what the checkpoint stores as `name@level`. */
+export interface LevelWeights {
+  readonly level: number;
+  /** Shared tensors (level 0 only): canonical name to tensor. */
+  readonly shared: TensorMap;
+  /** Unit tensors: canonical name to the rows that this level adds after the rows of the levels before it. */
+  readonly increments: TensorMap;
+  /** Tensors that replace the canonical ones at this level only (corrected weights, biases): cut to the level's counts. */
+  readonly corrections: TensorMap;
+}

@@ -1,0 +1,125 @@
+import type { LevelWeights, Precision } from '../checkpoint/index.ts';
+import type { TensorMap, UnitOrder, Variant, VitConfig } from '../vit/index.ts';
+
+/** What runs levels of a ladder. Implementations: `onnx/` (CPU, WebGPU, CUDA) and `tfjs/`. */
+export interface ElasticModel {
+  readonly config: VitConfig;
+  /** The levels' variants, smallest first; the last is the full network. */
+  readonly variants: readonly Variant[];
+  /** Precisions that this host can run; always contains `fp32`. */
+  readonly precisions: readonly Precision[];
+  /** Images that can be in work at the same time: the number of engine workers. */
+  readonly concurrency: number;
+  /** Highest level whose weights have been installed; -1 before the first. */
+  readonly loaded: number;
+
+  /**
+   * Brings the weights of one more level: every canonical tensor rows `[first, first + rows)` that the level adds to
+   * the ones before it. Levels arrive in order. Requests that are running are not disturbed.
+   */
+  install(increment: LevelWeights): Promise<void>;
+
+  /**
+   * Embeds images at a level.
+   * @param pixels `[count, 3, size, size]` float32, normalised
+   * @returns `[count, embeddingWidth]` float32, pooled, not L2-normalised; the answer for an image does not depend on the
+   *   images beside it
+   * @throws Problem('level-not-loaded'), Problem('aborted') when the signal fires before the work is started,
+   *   Problem('engine-failed') when the worker died (it is replaced)
+   */
+  embed(pixels: Float32Array, count: number, options: EmbedOptions): Promise<Float32Array>;
+
+  /** Lets running work finish, then frees workers and native memory. Idempotent. */
+  dispose(): Promise<void>;
+}
+
+export interface EmbedOptions {
+  readonly level: number;
+  /** @default 'fp32' */
+  readonly precision?: Precision;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What pruning and evaluation need beyond serving: any variant of one network, off the ladder, with any tensors
+ * replaced; vector-Jacobian products; the activations that corrections are fitted on.
+ *
+ * All arrays are batch-first. `T` is the number of tokens at that place.
+ */
+export interface AnalysisModel {
+  readonly config: VitConfig;
+
+  /**
+   * Embeds with any variant. `units` gives the order of units in each block (default: as stored); the variant keeps a
+   * prefix of that order. `replaced` overrides canonical tensors for this call, already cut to the kept units.
+   * @returns `[count, embeddingWidth]`
+   */
+  embed(pixels: Float32Array, count: number, network?: AnalysisVariant): Promise<Float32Array>;
+
+  /**
+   * Vector-Jacobian products of the pooled embedding of the full network.
+   * @param cotangents `[count, embeddingWidth]`, dL/d(embedding) of every image
+   */
+  gradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    wanted: GradientRequest,
+  ): Promise<Gradients>;
+
+  /**
+   * Tokens of the residual stream before the first block.
+   * @returns `[count, T, D]`
+   */
+  embedTokens(pixels: Float32Array, count: number): Promise<Float32Array>;
+
+  /**
+   * One half of a block on given tokens: the activation that `attn.proj` (or `mlp.fc2`) reads, before it is projected.
+   * @param stream `[count, T, D]` residual stream that enters the half block
+   * @returns `[count, T, h * dh]` or `[count, T, m]`
+   */
+  activations(
+    stream: Float32Array,
+    count: number,
+    place: { readonly block: number; readonly part: 'attention' | 'mlp' },
+    network?: AnalysisVariant,
+  ): Promise<Float32Array>;
+
+  dispose(): Promise<void>;
+}
+
+export interface AnalysisVariant {
+  readonly variant: Variant;
+  /** Unit order per block, most important first; absent: the order as stored. */
+  readonly units?: UnitOrder;
+  /** Canonical tensors that take the place of the network's, already in the variant's order and cut to its counts. */
+  readonly replaced?: TensorMap;
+}
+
+export interface GradientRequest {
+  /** dL/d(fc1.weight) `[M, D]` and dL/d(value rows of qkv) `[H, dh, D]` per block, summed over the batch. */
+  readonly weights?: boolean;
+  /** dL/d(gate) of a gate multiplied onto every head's output and every channel's activation, per image. */
+  readonly gates?: boolean;
+  /** With `gates`: mean activations that are subtracted before the product (a gate that closes onto the mean). */
+  readonly centre?: ActivationMeans;
+}
+
+/** Mean of what `attn.proj` and `mlp.fc2` read, over images and tokens, per block: `[H * dh]` and `[M]`. */
+export interface ActivationMeans {
+  readonly heads: readonly Float32Array[];
+  readonly channels: readonly Float32Array[];
+}
+
+export interface Gradients {
+  /** `[count, embeddingWidth]`: the forward pass comes for free. */
+  readonly embeddings: Float32Array;
+  /** Per block `[M, D]`; present when `weights` was asked for. */
+  readonly fc1?: readonly Float32Array[];
+  /** Per block `[H, dh, D]`. */
+  readonly value?: readonly Float32Array[];
+  /** Per block `[count, M]`; present when `gates` was asked for. */
+  readonly channelGates?: readonly Float32Array[];
+  /** Per block `[count, H]`. */
+  readonly headGates?: readonly Float32Array[];
+}

@@ -1,0 +1,9 @@
+export type {
+  ActivationMeans,
+  AnalysisModel,
+  AnalysisVariant,
+  ElasticModel,
+  EmbedOptions,
+  GradientRequest,
+  Gradients,
+} from './engine.ts';

@@ -1,0 +1,8 @@
+export type {
+  ListedObject,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  StoredObject,
+  WriteOptions,
+} from './store.ts';

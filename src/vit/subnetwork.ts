@@ -1,0 +1,102 @@
+import type { VitConfig } from './config.ts';
+import { patchTokens, prefixTokens, totalTokens } from './config.ts';
+
+/** Kept-unit counts per block. With units stored most-important-first it is a prefix of every block. */
+export interface SubNetwork {
+  /** Kept heads per block, `[B]`, each 0..H. */
+  readonly heads: readonly number[];
+  /** Kept MLP channels per block, `[B]`, each 0..M. */
+  readonly channels: readonly number[];
+}
+
+/** What a level runs: a sub-network, and the tokens merged away in each block. */
+export interface Variant extends SubNetwork {
+  /** Merge schedule `[B]`: tokens merged away between attention and MLP of block b. */
+  readonly merge: readonly number[];
+}
+
+/** The full network: every unit, no merging. */
+export function fullVariant(config: VitConfig): Variant {
+  return {
+    heads: Array.from({ length: config.depth }, () => config.heads),
+    channels: Array.from({ length: config.depth }, () => config.channels),
+    merge: Array.from({ length: config.depth }, () => 0),
+  };
+}
+
+/** For every block the indices of its units, most important first. */
+export interface UnitOrder {
+  readonly heads: readonly (readonly number[])[];
+  readonly channels: readonly (readonly number[])[];
+}
+
+/**
+ * The schedule as it can run: in each block at most half of the mergeable tokens go, `r <= (T - 1) >> 1` with at
+ * least three tokens left (a larger request is clamped, as in Bolya et al. 2023), and a block without heads has no
+ * keys to compare and merges nothing.
+ * @returns tokens merged `[B]`
+ */
+export function feasibleMerge(config: VitConfig, variant: Variant): number[] {
+  let tokens = totalTokens(config);
+  const mergeable = () => tokens - prefixTokens(config);
+  return variant.merge.map((wanted, block) => {
+    if (variant.heads[block] === 0) return 0;
+    const removed = Math.max(
+      0,
+      Math.min(wanted, (tokens - 1) >> 1, mergeable() - 2, Math.max(0, tokens - 3)),
+    );
+    tokens -= removed;
+    return removed;
+  });
+}
+
+/** Tokens seen by attention of each block, `[B]`, and by its MLP, `[B]`. */
+export function tokensPerBlock(config: VitConfig, variant: Variant): { attention: number[]; mlp: number[] } {
+  const attention: number[] = [];
+  const mlp: number[] = [];
+  let tokens = totalTokens(config);
+  for (const removed of feasibleMerge(config, variant)) {
+    attention.push(tokens);
+    tokens -= removed;
+    mlp.push(tokens);
+  }
+  return { attention, mlp };
+}
+
+/**
+ * FLOPs of one image, 1 multiply-add = 2 FLOPs, as the authors of SnapViT count them (their
+ * implementation; `snapvit.md` section 4): per block with h heads, m channels and T tokens
+ * `qkv 6 D dh h T`, `proj 2 D dh h T`, `scores 2 h dh T^2`, `softmax 3 h T^2`, `mix 2 h dh T^2`, `mlp 4 D m T'` (gated
+ * `6 D m T'`), plus the patch embedding. `T'` is T less the tokens merged in the block.
+ */
+export function flops(config: VitConfig, variant: Variant): number {
+  const { width: D, headDim: dh } = config;
+  const tokens = tokensPerBlock(config, variant);
+  let total = 2 * patchTokens(config) * config.patchSize ** 2 * 3 * D;
+  for (let block = 0; block < config.depth; block++) {
+    const h = variant.heads[block] ?? 0;
+    const m = variant.channels[block] ?? 0;
+    const T = tokens.attention[block] ?? 0;
+    const after = tokens.mlp[block] ?? 0;
+    total += 8 * D * dh * h * T + 4 * h * dh * T * T + 3 * h * T * T;
+    total += (config.mlp === 'gated' ? 6 : 4) * D * m * after;
+  }
+  return total;
+}
+
+/** Parameters of the network when only the given units are kept (the classification head is not counted). */
+export function parameters(config: VitConfig, sub: SubNetwork): number {
+  const { width: D, headDim: dh } = config;
+  const pool = config.attentionPool;
+  let total = D * (3 * config.patchSize ** 2 + 1) + (prefixTokens(config) + patchTokens(config)) * D;
+  if (config.preNorm) total += 2 * D;
+  if (config.finalNorm !== 'none') total += 2 * D;
+  if (pool) total += D + 4 * (D * D + D) + 2 * D + 2 * D * pool.channels + pool.channels + D;
+  if (config.embeddingWidth !== D) total += config.embeddingWidth * D;
+  const perHead = 3 * dh * D + 3 * dh + dh * D;
+  const perChannel = config.mlp === 'gated' ? 3 * D + 2 : 2 * D + 1;
+  for (let block = 0; block < config.depth; block++) {
+    total += 6 * D + (sub.heads[block] ?? 0) * perHead + (sub.channels[block] ?? 0) * perChannel;
+  }
+  return total;
+}
