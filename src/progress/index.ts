@@ -1,0 +1,2 @@
+export type { Reporter, Step } from './reporter.ts';
+export { silent } from './reporter.ts';
