@@ -1,0 +1,129 @@
+/**
+ * Lambda functions and their scaling, generated from the tiers configuration that the gateway itself reads.
+ * osls calls each export with its variable resolver.
+ */
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { parse } = require('yaml');
+
+const TIMEOUT_SECONDS = 29; // an HTTP API gives up after 30
+
+async function readTiers(resolveVariable) {
+  const file = await resolveVariable('param:tiers');
+  const config = parse(readFileSync(join(__dirname, '../..', file), 'utf8'));
+  if (!config?.tiers || Object.keys(config.tiers).length === 0) {
+    throw new Error(`${file} names no tiers; see deploy/tiers.yaml for an example.`);
+  }
+  return Object.entries(config.tiers).map(([name, tier]) => {
+    if (!tier.scaling) throw new Error(`tiers.${name}.scaling is missing in ${file}: it sizes the function.`);
+    return { name, tier, scaling: tier.scaling };
+  });
+}
+
+/** `gateway-premium` -> `GatewayDashpremium`, the way osls names the resources of a function. */
+const logicalName = (name) => {
+  const normalised = name.replaceAll('-', 'Dash').replaceAll('_', 'Underscore');
+  return normalised.charAt(0).toUpperCase() + normalised.slice(1);
+};
+
+module.exports.functionName = (tier) => `gateway-${tier}`;
+module.exports.readTiers = readTiers;
+
+module.exports.functions = async ({ resolveVariable }) => {
+  const image = await resolveVariable('param:image');
+  const stage = await resolveVariable('sls:stage');
+  const functions = {};
+  for (const { name, tier, scaling } of await readTiers(resolveVariable)) {
+    functions[`gateway-${name}`] = {
+      name: `concertina-${stage}-${name}`,
+      description: `Embeddings for the ${name} tier`,
+      image: { uri: image, command: ['dist/functions/gateway.lambda.handler'] },
+      memorySize: scaling.memoryMb,
+      timeout: TIMEOUT_SECONDS,
+      ephemeralStorageSize: 1024,
+      environment: {
+        CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' },
+        CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
+        CONCERTINA_TIER: name,
+        CONCERTINA_BASE_PATH: `/${name}`,
+        NODE_OPTIONS: '--enable-source-maps',
+      },
+      events: [{ httpApi: { method: '*', path: `/${name}/{proxy+}` } }],
+      ...(scaling.reservedConcurrency === undefined ? {} : { reservedConcurrency: scaling.reservedConcurrency }),
+      ...(scaling.provisionedConcurrency === undefined
+        ? {}
+        : { provisionedConcurrency: scaling.provisionedConcurrency.min }),
+      tags: { tier: name, weight: String(tier.weight ?? 1) },
+    };
+    functions[`gateway-${name}-stream`] = {
+      name: `concertina-${stage}-${name}-stream`,
+      description: `Large batches for the ${name} tier, streamed`,
+      image: { uri: image, command: ['dist/functions/gateway.lambda.stream'] },
+      memorySize: scaling.memoryMb,
+      timeout: 300,
+      environment: {
+        CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' },
+        CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
+        CONCERTINA_TIER: name,
+      },
+      // A function URL streams up to 200 MB; it is signed (IAM), because it stands beside the API, not behind it.
+      url: { authorizer: 'aws_iam', invokeMode: 'RESPONSE_STREAM' },
+      ...(scaling.reservedConcurrency === undefined
+        ? {}
+        : { reservedConcurrency: Math.max(1, Math.floor(scaling.reservedConcurrency / 2)) }),
+      tags: { tier: name },
+    };
+  }
+  functions.bulk = {
+    name: `concertina-${stage}-bulk`,
+    description: 'Embeds one batch of objects for the bulk state machine',
+    image: { uri: image, command: ['dist/functions/bulk.lambda.handler'] },
+    memorySize: 7076,
+    timeout: 900,
+    role: 'BulkFunctionRole',
+    environment: { CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' } },
+  };
+  return functions;
+};
+
+/** Target tracking and schedules on the provisioned concurrency of the tiers that have it. */
+module.exports.scaling = async ({ resolveVariable }) => {
+  const stage = await resolveVariable('sls:stage');
+  const Resources = {};
+  for (const { name, scaling } of await readTiers(resolveVariable)) {
+    const provisioned = scaling.provisionedConcurrency;
+    if (!provisioned) continue;
+    const id = logicalName(`gateway-${name}`);
+    Resources[`${id}ScalableTarget`] = {
+      Type: 'AWS::ApplicationAutoScaling::ScalableTarget',
+      DependsOn: `${id}ProvConcLambdaAlias`,
+      Properties: {
+        ServiceNamespace: 'lambda',
+        ScalableDimension: 'lambda:function:ProvisionedConcurrency',
+        ResourceId: `function:concertina-${stage}-${name}:provisioned`,
+        MinCapacity: provisioned.min,
+        MaxCapacity: provisioned.max,
+        ScheduledActions: (scaling.schedule ?? []).map((action) => ({
+          ScheduledActionName: action.name,
+          Schedule: `cron(${action.cron})`,
+          ScalableTargetAction: { MinCapacity: action.min, MaxCapacity: action.max ?? provisioned.max },
+        })),
+      },
+    };
+    Resources[`${id}ScalingPolicy`] = {
+      Type: 'AWS::ApplicationAutoScaling::ScalingPolicy',
+      Properties: {
+        PolicyName: `concertina-${stage}-${name}-utilization`,
+        PolicyType: 'TargetTrackingScaling',
+        ScalingTargetId: { Ref: `${id}ScalableTarget` },
+        TargetTrackingScalingPolicyConfiguration: {
+          TargetValue: provisioned.target,
+          PredefinedMetricSpecification: { PredefinedMetricType: 'LambdaProvisionedConcurrencyUtilization' },
+          ScaleInCooldown: 300,
+          ScaleOutCooldown: 0,
+        },
+      },
+    };
+  }
+  return { Resources };
+};
