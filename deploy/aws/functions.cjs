@@ -49,7 +49,9 @@ module.exports.functions = async ({ resolveVariable }) => {
         NODE_OPTIONS: '--enable-source-maps',
       },
       events: [{ httpApi: { method: '*', path: `/${name}/{proxy+}` } }],
-      ...(scaling.reservedConcurrency === undefined ? {} : { reservedConcurrency: scaling.reservedConcurrency }),
+      ...(scaling.reservedConcurrency === undefined
+        ? {}
+        : { reservedConcurrency: scaling.reservedConcurrency }),
       ...(scaling.provisionedConcurrency === undefined
         ? {}
         : { provisionedConcurrency: scaling.provisionedConcurrency.min }),

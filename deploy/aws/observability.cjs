@@ -7,10 +7,14 @@ const NAMESPACE = 'Concertina';
 const LOG_METRICS = [
   { name: 'BudgetMissed', pattern: '{ $.event = "request" && $.budgetMet IS FALSE }' },
   { name: 'Degraded', pattern: '{ $.event = "request" && $.limitedBy = "pressure" }' },
-  { name: 'Shed', pattern: '{ $.event = "request" && ($.code = "overloaded" || $.code = "tier-saturated") }' },
+  {
+    name: 'Shed',
+    pattern: '{ $.event = "request" && ($.code = "overloaded" || $.code = "tier-saturated") }',
+  },
 ];
 
-const logicalName = (tier) => tier.replace(/[^A-Za-z0-9]/g, '').replace(/^./, (letter) => letter.toUpperCase());
+const logicalName = (tier) =>
+  tier.replace(/[^A-Za-z0-9]/g, '').replace(/^./, (letter) => letter.toUpperCase());
 
 module.exports.resources = async ({ resolveVariable }) => {
   const stage = await resolveVariable('sls:stage');
@@ -38,7 +42,12 @@ module.exports.resources = async ({ resolveVariable }) => {
           LogGroupName: `/aws/lambda/${functionName}`,
           FilterPattern: metric.pattern,
           MetricTransformations: [
-            { MetricNamespace: NAMESPACE, MetricName: `${stage}-${name}-${metric.name}`, MetricValue: '1', DefaultValue: 0 },
+            {
+              MetricNamespace: NAMESPACE,
+              MetricName: `${stage}-${name}-${metric.name}`,
+              MetricValue: '1',
+              DefaultValue: 0,
+            },
           ],
         },
       };
@@ -65,9 +74,19 @@ module.exports.resources = async ({ resolveVariable }) => {
       MetricName: metricName,
       Dimensions: [{ Name: 'FunctionName', Value: functionName }],
     });
-    alarm('Budget', `${name}: budgets are missed; raise memory or provisioned concurrency`, own('BudgetMissed'), 20);
+    alarm(
+      'Budget',
+      `${name}: budgets are missed; raise memory or provisioned concurrency`,
+      own('BudgetMissed'),
+      20,
+    );
     alarm('Shed', `${name}: requests are refused; raise concurrency`, own('Shed'), 20);
-    alarm('Throttles', `${name}: Lambda throttles; raise reserved or provisioned concurrency`, lambda('Throttles'), 10);
+    alarm(
+      'Throttles',
+      `${name}: Lambda throttles; raise reserved or provisioned concurrency`,
+      lambda('Throttles'),
+      10,
+    );
     alarm('Errors', `${name}: the function fails`, lambda('Errors'), 5);
     const region = { Ref: 'AWS::Region' };
     const plot = (title, metrics, column, stat) => ({
@@ -80,15 +99,27 @@ module.exports.resources = async ({ resolveVariable }) => {
     });
     widgets.push(
       plot('duration', [['AWS/Lambda', 'Duration', 'FunctionName', functionName]], 0, 'p99'),
-      plot('concurrency', [['AWS/Lambda', 'ConcurrentExecutions', 'FunctionName', functionName]], 1, 'Maximum'),
-      plot('bends and breaks', LOG_METRICS.map((metric) => [NAMESPACE, `${stage}-${name}-${metric.name}`]), 2, 'Sum'),
+      plot(
+        'concurrency',
+        [['AWS/Lambda', 'ConcurrentExecutions', 'FunctionName', functionName]],
+        1,
+        'Maximum',
+      ),
+      plot(
+        'bends and breaks',
+        LOG_METRICS.map((metric) => [NAMESPACE, `${stage}-${name}-${metric.name}`]),
+        2,
+        'Sum',
+      ),
     );
   });
   Resources.Dashboard = {
     Type: 'AWS::CloudWatch::Dashboard',
     Properties: {
       DashboardName: `concertina-${stage}`,
-      DashboardBody: { 'Fn::Sub': JSON.stringify({ widgets }).replaceAll('{"Ref":"AWS::Region"}', '"${AWS::Region}"') },
+      DashboardBody: {
+        'Fn::Sub': JSON.stringify({ widgets }).replaceAll('{"Ref":"AWS::Region"}', '"${AWS::Region}"'),
+      },
     },
   };
   return { Resources };
