@@ -101,55 +101,68 @@ export async function localScores(
   settings: LocalScoreSettings,
 ): Promise<UnitScores> {
   const { config } = context;
-  const images = Math.min(settings.images, context.images.fit.count);
-  const step = context.report.step('local scores', images);
-  const summed = settings.accumulate === 'sum' ? emptySum(config.depth) : undefined;
   const scores: UnitScores = {
     heads: range(config.depth).map(() => new Float64Array(config.heads)),
     channels: range(config.depth).map(() => new Float64Array(config.channels)),
   };
-  const batches = groups(range(images), settings.accumulate === 'fisher-per-image' ? 1 : settings.batch);
-  let done = 0;
-  for await (const { sum, size } of batchGradients(context, batches, settings.views)) {
-    if (summed) addTo(summed, sum, 1 / size);
-    else squareInto(scores, sum, config, 1 / size);
-    done += size;
-    step.advance(done);
+  if (settings.accumulate === 'sum') {
+    squareInto(scores, await summedGradients(context, settings), config, 1);
+  } else {
+    const size = settings.accumulate === 'fisher-per-image' ? 1 : settings.batch;
+    for await (const batch of batchGradients(context, settings, size)) {
+      squareInto(scores, batch.sum, config, 1 / batch.size);
+    }
   }
-  if (summed) squareInto(scores, summed, config, 1);
-  step.end();
   return scores;
+}
+
+/** The gradient summed over all batches, each averaged over its images. */
+export async function summedGradients(
+  context: PruningContext,
+  settings: LocalScoreSettings,
+): Promise<GradientSum> {
+  const total = emptySum(context.config.depth);
+  for await (const { sum, size } of batchGradients(context, settings, settings.batch)) {
+    addTo(total, sum, 1 / size);
+  }
+  return total;
 }
 
 /** Gradients summed over each batch, batch after batch. */
 async function* batchGradients(
   context: PruningContext,
-  batches: readonly (readonly number[])[],
-  views: ViewSettings,
+  { images, views }: LocalScoreSettings,
+  batchSize: number,
 ): AsyncGenerator<{ sum: GradientSum; size: number }> {
+  const used = Math.min(images, context.images.fit.count);
+  const batches = groups(range(used), batchSize);
+  const step = context.report.step('gradients', used);
   const perImage = views.mode === 'reference' ? 2 : views.global.count + views.local.count;
   const perCall = Math.max(1, Math.floor(CROPS_PER_CALL / perImage));
-  const calls = batches.flatMap((batch, index) =>
-    groups(batch, perCall).map((images) => ({ index, images })),
-  );
-  const results = ordered(calls, CALLS_IN_PROGRESS, async ({ index, images }) => {
-    context.signal?.throwIfAborted();
-    const cut = await Promise.all(images.map((image) => imageViews(context, image, views)));
-    return { index, gradients: await weightGradients(context.model, cut) };
+  const calls = batches.flatMap((batch) => {
+    const parts = groups(batch, perCall);
+    return parts.map((part, at) => ({ images: part, size: batch.length, last: at === parts.length - 1 }));
   });
-  let [current, sum] = [0, emptySum(context.config.depth)];
-  for await (const { index, gradients } of results) {
-    if (index !== current) {
-      yield { sum, size: batches[current]?.length ?? 1 };
-      [current, sum] = [index, emptySum(context.config.depth)];
-    }
+  const results = ordered(calls, CALLS_IN_PROGRESS, async (call) => {
+    context.signal?.throwIfAborted();
+    const cut = await Promise.all(call.images.map((image) => imageViews(context, image, views)));
+    return { call, gradients: await weightGradients(context.model, cut) };
+  });
+  let [done, sum] = [0, emptySum(context.config.depth)];
+  for await (const { call, gradients } of results) {
     addTo(sum, gradients, 1);
+    done += call.images.length;
+    step.advance(done);
+    if (call.last) {
+      yield { sum, size: call.size };
+      sum = emptySum(context.config.depth);
+    }
   }
-  if (batches.length > 0) yield { sum, size: batches[current]?.length ?? 1 };
+  step.end();
 }
 
 /** Sums of gradients in double precision, per block. */
-interface GradientSum {
+export interface GradientSum {
   readonly fc1: Float64Array[];
   readonly value: Float64Array[];
 }

@@ -1,0 +1,142 @@
+import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import type { Tensor, UnitOrder, Variant } from '../../vit/index.ts';
+import type { Correction, PruningContext } from '../contracts.ts';
+import { percentile } from '../fidelity.ts';
+import { gram } from '../linear/products.ts';
+import { range } from '../ordered.ts';
+import type { SparseGptSettings } from '../recipe-schema.ts';
+import {
+  advance,
+  allActivations,
+  firstColumns,
+  firstStream,
+  type LastLayer,
+  lastLayer,
+  layerName,
+  type Part,
+  unitWidth,
+} from '../residual.ts';
+
+/** What SparseGPT adds to the Hessian's diagonal: `damping` times a statistic of that diagonal. */
+export type Damping = Pick<SparseGptSettings, 'damping' | 'statistic'>;
+
+/**
+ * SparseGPT (Frantar & Alistarh, ICML 2023) for the inputs that pruning removed from `attn.proj` and `mlp.fc2`: block by
+ * block, each fed by the already pruned and corrected ones, with the Hessian `X X'` of the layer's inputs. Merging is
+ * left out: the layers are fitted on all tokens.
+ */
+export function sparseGptCorrection(settings: SparseGptSettings): Correction {
+  return {
+    name: 'sparsegpt',
+    async correct(context, variant, units) {
+      const corrected = new Map<string, Tensor>();
+      let stream = await firstStream(context, Math.min(settings.images, context.images.fit.count));
+      for (const block of range(context.config.depth)) {
+        for (const part of ['attention', 'mlp'] as const) {
+          const activations = await allActivations(context, stream, { block, part }, units);
+          const layer = await correctLayer(context, { variant, units, block, part }, activations, settings);
+          if (layer.changed) setWeight(corrected, context, { block, part }, layer);
+          const width = unitsOf(context, part) * unitWidth(context.config, part);
+          const kept = activations.map((rows) => firstColumns(rows, width, layer.inputs));
+          stream = await advance(stream, kept, layer);
+        }
+      }
+      return corrected;
+    },
+  };
+}
+
+interface CorrectedLayer extends LastLayer {
+  readonly changed: boolean;
+}
+
+async function correctLayer(
+  context: PruningContext,
+  at: { readonly variant: Variant; readonly units: UnitOrder; readonly block: number; readonly part: Part },
+  activations: readonly Float32Array[],
+  damping: Damping,
+): Promise<CorrectedLayer> {
+  const { config, tensors } = context;
+  const layer = lastLayer(config, tensors, at, at.units);
+  const keptUnits = (at.part === 'attention' ? at.variant.heads : at.variant.channels)[at.block] ?? 0;
+  const inputs = keptUnits * unitWidth(config, at.part);
+  if (inputs === layer.inputs) return { ...layer, changed: false };
+  if (inputs === 0) return { ...layer, inputs, weight: new Float32Array(), changed: false };
+  const hessian = new Float64Array(layer.inputs ** 2);
+  for (const rows of activations) {
+    const part = await gram(rows, rows, {
+      rows: rows.length / layer.inputs,
+      left: layer.inputs,
+      right: layer.inputs,
+    });
+    for (let k = 0; k < hessian.length; k++) hessian[k] = (hessian[k] ?? 0) + (part[k] ?? 0);
+  }
+  const weight = sparseGptUpdate(
+    layer.weight,
+    hessian,
+    { ...layer, kept: inputs, width: config.width },
+    damping,
+  );
+  return { inputs, weight, bias: layer.bias, changed: true };
+}
+
+/**
+ * SparseGPT's update of a layer when the inputs beyond the first `kept` are removed. Removing them one after another by
+ * the optimal-brain-surgeon step, which adjusts everything that is left, ends in the minimum of
+ * `tr(dW (H + lambda I) dW')` subject to the removed inputs' weights being zero:
+ * `W_K + (H_KK + lambda I)^-1 H_KR W_R` (input-first), which is solved for directly.
+ * @param weight `[inputs, width]`, kept inputs first
+ * @param hessian `[inputs, inputs]`, `X X'` up to a factor
+ * @returns `[kept, width]`
+ */
+export function sparseGptUpdate(
+  weight: Float32Array,
+  hessian: Float64Array,
+  { inputs, kept, width }: { readonly inputs: number; readonly kept: number; readonly width: number },
+  damping: Damping,
+): Float32Array {
+  const diagonal = range(inputs).map((k) => hessian[k * inputs + k] ?? 0);
+  const lambda = damping.damping * dampingStatistic(diagonal, damping.statistic);
+  const updated = weight.slice(0, kept * width);
+  // Inputs that are never active have nothing to teach, and the system would be singular.
+  if (lambda === 0) return updated;
+  const system = new Matrix(kept, kept);
+  const removed = new Matrix(kept, width);
+  for (let i = 0; i < kept; i++) {
+    for (let j = 0; j < kept; j++) system.set(i, j, (hessian[i * inputs + j] ?? 0) + (i === j ? lambda : 0));
+    for (let j = kept; j < inputs; j++) {
+      const coupling = hessian[i * inputs + j] ?? 0;
+      for (let d = 0; d < width; d++) {
+        removed.set(i, d, removed.get(i, d) + coupling * (weight[j * width + d] ?? 0));
+      }
+    }
+  }
+  const change = new CholeskyDecomposition(system).solve(removed);
+  for (let i = 0; i < kept; i++) {
+    for (let d = 0; d < width; d++) updated[i * width + d] = (updated[i * width + d] ?? 0) + change.get(i, d);
+  }
+  return updated;
+}
+
+function dampingStatistic(diagonal: readonly number[], statistic: Damping['statistic']): number {
+  if (statistic === 'max') return Math.max(...diagonal);
+  if (statistic === 'percentile-95') return percentile(diagonal, 95);
+  return diagonal.reduce((sum, value) => sum + value, 0) / diagonal.length;
+}
+
+function setWeight(
+  corrected: Map<string, Tensor>,
+  { config }: PruningContext,
+  { block, part }: { readonly block: number; readonly part: Part },
+  layer: LastLayer,
+): void {
+  const shape =
+    part === 'attention'
+      ? [layer.inputs / config.headDim, config.headDim, config.width]
+      : [layer.inputs, config.width];
+  corrected.set(`${layerName(block, part)}.weight`, { shape, data: layer.weight });
+}
+
+function unitsOf({ config }: PruningContext, part: Part): number {
+  return part === 'attention' ? config.heads : config.channels;
+}

@@ -1,0 +1,58 @@
+import { Problem } from '../problem/index.ts';
+import type { Correction, ImportanceCriterion, LadderPath } from './contracts.ts';
+import { sparseGptCorrection } from './corrections/sparsegpt.ts';
+import { lampCriterion } from './criteria/lamp.ts';
+import { magnitudeCriterion } from './criteria/magnitude.ts';
+import { snapvitCriterion } from './criteria/snapvit.ts';
+import { snipMagnitudeCriterion } from './criteria/snip-magnitude.ts';
+import { randomCriterion } from './criteria/uniform-random.ts';
+import type { Recipe } from './recipe-schema.ts';
+import { snapvitPath } from './snapvit-path.ts';
+
+/** The criterion that a recipe names. */
+export function criterionOf({ criterion, protection }: Recipe): ImportanceCriterion {
+  switch (criterion.kind) {
+    case 'snapvit':
+      return snapvitCriterion(criterion, protection);
+    case 'random':
+      return randomCriterion();
+    case 'magnitude':
+      return magnitudeCriterion();
+    case 'lamp':
+      return lampCriterion();
+    case 'snip-magnitude':
+      return snipMagnitudeCriterion(criterion.local);
+    case 'best':
+      throw missing('criterion');
+  }
+}
+
+/** The correction that a recipe names; undefined for none. */
+export function correctionOf({ correction }: Recipe): Correction | undefined {
+  switch (correction.kind) {
+    case 'none':
+      return undefined;
+    case 'sparsegpt':
+      return sparseGptCorrection(correction);
+    case 'best':
+      throw missing('correction');
+  }
+}
+
+/** The path that a recipe names. */
+export function pathOf({ path }: Recipe): LadderPath {
+  switch (path.kind) {
+    case 'snapvit':
+      return snapvitPath();
+    case 'best':
+      throw missing('path');
+  }
+}
+
+function missing(part: string): Problem {
+  return new Problem(
+    'invalid-recipe',
+    `The ${part} of kind "best" is not part of this build. Use the recipes quick or snapvit-reference.`,
+    { part },
+  );
+}

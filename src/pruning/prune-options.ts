@@ -1,0 +1,42 @@
+import type { Level } from '../checkpoint/index.ts';
+import type { Reporter } from '../progress/index.ts';
+import type { ObjectStore } from '../storage/index.ts';
+import type { Recipe } from './recipe-schema.ts';
+
+export interface PruneOptions {
+  /** Folder with `config.json` and safetensors weights. */
+  readonly model: string;
+  /** Folder of photographs. */
+  readonly images: string;
+  /** Where the elastic checkpoint is published. */
+  readonly store: ObjectStore;
+  /** Name it is published under. @default the last part of the model folder's path */
+  readonly name?: string | undefined;
+  /** A shipped name, a YAML or JSON file, or a recipe. @default 'best' */
+  readonly recipe?: string | Recipe | undefined;
+  /** Takes the place of the recipe's path. */
+  readonly path?: 'best' | 'snapvit' | undefined;
+  /** Number of levels, or their FLOP shares. @default 8 */
+  readonly levels?: number | readonly number[] | undefined;
+  /** @default 0 */
+  readonly seed?: number | undefined;
+  /** Released importance scores (`.pt`) that take the place of the recipe's criterion. */
+  readonly scores?: string | undefined;
+  /** Folder in which finished steps are kept until the job is done. @default a folder under the system's own */
+  readonly work?: string | undefined;
+  /** @default 'auto' */
+  readonly device?: string | undefined;
+  readonly report?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PruneResult {
+  /** Name it was published under. */
+  readonly name: string;
+  /** Digest of the checkpoint: `<name>/<digest>/manifest.json`. */
+  readonly digest: string;
+  readonly ladder: readonly Level[];
+  /** The recipe that was followed, every number filled in. */
+  readonly recipe: Recipe;
+  readonly images: { readonly used: number; readonly skipped: number };
+}

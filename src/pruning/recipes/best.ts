@@ -1,0 +1,13 @@
+import type { RecipeInput } from '../recipe-schema.ts';
+
+/** The default: the parts under `best/`, with their own default numbers. */
+export const best: RecipeInput = {
+  name: 'best',
+  images: { fit: 256, held: 64 },
+  criterion: { kind: 'best', settings: {} },
+  protection: { heads: 0, channels: 0.05 },
+  correction: { kind: 'best', settings: {} },
+  path: { kind: 'best', settings: {} },
+  components: 512,
+  storage: 'fp16',
+};
