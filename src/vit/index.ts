@@ -1,6 +1,25 @@
 export type { Preprocessing, VitConfig } from './config.ts';
 export { PreprocessingSchema, patchTokens, prefixTokens, totalTokens, VitConfigSchema } from './config.ts';
+export { decodeHalf, encodeHalf } from './float16.ts';
 export type { DecodeOptions, ImageDecoder } from './image.ts';
+export type { ModelFiles, SourceModel } from './model-source.ts';
+export { readModel } from './model-source.ts';
+export { cropGeometry, normalise } from './preprocess.ts';
+export type {
+  ByteSource,
+  LayoutEntry,
+  SafetensorsEntry,
+  SafetensorsHeader,
+  SafetensorsType,
+} from './safetensors.ts';
+export {
+  decodeTensor,
+  encodeSafetensors,
+  encodeSafetensorsHeader,
+  memorySource,
+  readSafetensors,
+  readSafetensorsHeader,
+} from './safetensors.ts';
 export type { SubNetwork, UnitOrder, Variant } from './subnetwork.ts';
 export { feasibleMerge, flops, fullVariant, parameters, tokensPerBlock } from './subnetwork.ts';
 export type { Tensor, TensorMap } from './tensors.ts';

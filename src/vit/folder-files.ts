@@ -1,0 +1,50 @@
+import { open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Problem } from '../problem/index.ts';
+import type { ModelFiles } from './model-source.ts';
+import type { ByteSource } from './safetensors.ts';
+
+/** The files of a model in a local folder. */
+export function folderFiles(folder: string): ModelFiles {
+  return {
+    name: folder,
+    async list() {
+      try {
+        return (await readdir(folder)).sort();
+      } catch (cause) {
+        throw new Problem(
+          'invalid-config',
+          `The model folder ${folder} cannot be read. Give a folder with config.json and model.safetensors.`,
+          {},
+          { cause },
+        );
+      }
+    },
+    open: (file) => fileSource(join(folder, file)),
+  };
+}
+
+/** A file as a byte source; it is opened for each read, so that nothing is held. */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const { size } = await stat(path);
+  return {
+    name: path,
+    size,
+    async read(start, end) {
+      const bytes = new Uint8Array(end - start);
+      const handle = await open(path);
+      try {
+        let at = 0;
+        while (at < bytes.length) {
+          const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
+          if (bytesRead === 0)
+            throw new Problem('invalid-safetensors', `${path} ended while it was read; it is truncated.`);
+          at += bytesRead;
+        }
+        return bytes;
+      } finally {
+        await handle.close();
+      }
+    },
+  };
+}

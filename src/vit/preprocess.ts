@@ -1,0 +1,56 @@
+import type { VitConfig } from './config.ts';
+
+/** Where an image is resized to, and which part of it is cut out. */
+export interface CropGeometry {
+  readonly resizeWidth: number;
+  readonly resizeHeight: number;
+  readonly left: number;
+  readonly top: number;
+  /** Side of the square that is cut out. */
+  readonly size: number;
+}
+
+/**
+ * The geometry of evaluation preprocessing, as timm and torchvision define it: the short side is resized to
+ * `floor(size / cropPct)`, the long side in proportion (rounded down, as torchvision's `Resize` does), then the centre
+ * is cut out (offsets rounded to nearest even, as torchvision's `CenterCrop` does).
+ */
+export function cropGeometry(config: VitConfig, width: number, height: number): CropGeometry {
+  const size = config.imageSize;
+  if (config.preprocessing.cropMode === 'squash') {
+    return { resizeWidth: size, resizeHeight: size, left: 0, top: 0, size };
+  }
+  const short = Math.max(size, Math.floor(size / config.preprocessing.cropPct));
+  const scale = short / Math.min(width, height);
+  const resizeWidth = width <= height ? short : Math.max(short, Math.floor(width * scale));
+  const resizeHeight = width <= height ? Math.max(short, Math.floor(height * scale)) : short;
+  return {
+    resizeWidth,
+    resizeHeight,
+    left: roundHalfEven((resizeWidth - size) / 2),
+    top: roundHalfEven((resizeHeight - size) / 2),
+    size,
+  };
+}
+
+/**
+ * Pixels to network input: `(value / 255 - mean) / std`, channels first.
+ * @param rgb `[size, size, 3]` uint8
+ * @param out `[3, size, size]` float32, written
+ */
+export function normalise(rgb: Uint8Array, config: VitConfig, out: Float32Array): Float32Array {
+  const plane = config.imageSize ** 2;
+  for (let channel = 0; channel < 3; channel++) {
+    const mean = config.preprocessing.mean[channel] ?? 0;
+    const std = config.preprocessing.std[channel] ?? 1;
+    const scale = 1 / (255 * std);
+    const shift = -mean / std;
+    for (let i = 0; i < plane; i++) out[channel * plane + i] = (rgb[3 * i + channel] ?? 0) * scale + shift;
+  }
+  return out;
+}
+
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  return value - floor === 0.5 ? floor + (floor & 1) : Math.round(value);
+}
