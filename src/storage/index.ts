@@ -1,3 +1,4 @@
+export { collect, memoryStore } from './memory.ts';
 export type {
   ListedObject,
   ObjectInfo,
