@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { isProblem, Problem } from '../problem/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { ImageDecoder, VitConfig } from '../vit/index.ts';
-import type { CalibrationImages, ImageSet, Picture } from './contracts.ts';
+import { decodePicture } from '../vit/node.ts';
+import type { CalibrationImages, ImageSet } from './contracts.ts';
 import { createRandom, shuffled } from './random.ts';
 
 export interface CalibrationOptions {
@@ -38,8 +38,6 @@ interface ReadableImage {
 const EXTENSION = /\.(jpe?g|png|webp|avif|gif|tiff?)$/i;
 /** Bytes of decoded network input that a set keeps, so that 50 evaluations do not decode every picture 50 times. */
 const CACHE_BYTES = 384 * 2 ** 20;
-/** Pixels of a picture that may be decoded. */
-const MAX_PIXELS = 50_000_000;
 
 /**
  * Chooses calibration photographs by the seed, leaves out and counts those that cannot be decoded, and splits them into
@@ -154,15 +152,4 @@ async function bytesOf(images: readonly ReadableImage[], index: number): Promise
   const image = images[index];
   if (!image) throw new RangeError(`There is no calibration image ${index} of ${images.length}.`);
   return readFile(image.path);
-}
-
-/** A whole picture as RGB bytes at its own size, oriented by EXIF, alpha flattened onto black. */
-export async function decodePicture(bytes: Uint8Array): Promise<Picture> {
-  const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'truncated' })
-    .rotate()
-    .flatten()
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data };
 }

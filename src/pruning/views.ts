@@ -1,5 +1,5 @@
-import sharp from 'sharp';
 import type { VitConfig } from '../vit/index.ts';
+import { cropPicture } from '../vit/node.ts';
 import type { Picture } from './contracts.ts';
 import { createRandom, type Random } from './random.ts';
 
@@ -95,30 +95,18 @@ function centralCrop(
 }
 
 /**
- * Cuts the crops out and resizes each to the network's input, bicubic, normalised with the model's own mean and std.
- * @returns `[crops.length, 3, size, size]` float32
+ * Cuts the crops out and resizes each to the network's input, as its own preprocessing does.
+ * @returns `[crops.length, 3, size, size]` float32, normalised
  */
 export async function cropPixels(
   picture: Picture,
   crops: readonly Crop[],
   config: VitConfig,
 ): Promise<Float32Array> {
-  const size = config.imageSize;
-  const plane = size * size;
-  const { mean, std } = config.preprocessing;
-  const pixels = new Float32Array(crops.length * 3 * plane);
-  const raw = { width: picture.width, height: picture.height, channels: 3 as const };
+  const size = 3 * config.imageSize ** 2;
+  const pixels = new Float32Array(crops.length * size);
   for (const [index, crop] of crops.entries()) {
-    const rgb = await sharp(picture.data, { raw })
-      .extract(crop)
-      .resize(size, size, { fit: 'fill', kernel: 'cubic' })
-      .raw()
-      .toBuffer();
-    for (const channel of [0, 1, 2] as const) {
-      const start = (index * 3 + channel) * plane;
-      const [scale, shift] = [1 / (255 * std[channel]), mean[channel] / std[channel]];
-      for (let at = 0; at < plane; at++) pixels[start + at] = (rgb[at * 3 + channel] ?? 0) * scale - shift;
-    }
+    pixels.set(await cropPicture(picture, crop, config), index * size);
   }
   return pixels;
 }
