@@ -26,12 +26,12 @@ export function terminalReporter({ write, now, columns }: TerminalOptions): Repo
           drawn = now();
           const left = remainingTime(done, total, now() - start);
           const eta = left === undefined ? '' : `ETA ${formatDuration(left)}`;
-          bar = fit([`${name} ${drawBar(done, total)} ${done}/${total}`, eta, last], columns());
+          bar = oneLine([`${name} ${drawBar(done, total)} ${done}/${total}`, eta, last], columns());
           write(`${CLEAR_LINE}${bar}`);
         },
         end(detail) {
           const took = formatDuration(now() - start);
-          write(`${CLEAR_LINE}${fit([`✓ ${name}`, `${total} in ${took}`, detail ?? last], columns())}\n`);
+          write(`${CLEAR_LINE}${oneLine([`✓ ${name}`, `${total} in ${took}`, detail ?? last], columns())}\n`);
           bar = '';
         },
       };
@@ -46,7 +46,7 @@ function drawBar(done: number, total: number): string {
 }
 
 /** The parts that are not empty on one line, cut so that the terminal does not wrap it. */
-function fit(parts: readonly string[], columns: number): string {
+function oneLine(parts: readonly string[], columns: number): string {
   return parts
     .filter((part) => part !== '')
     .join('  ')

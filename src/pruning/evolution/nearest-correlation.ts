@@ -34,7 +34,9 @@ function raiseEigenvalues(symmetric: Matrix, floor: number): Matrix {
   for (const [column, value] of eigen.realEigenvalues.entries()) {
     scaled.mulColumn(column, Math.max(value, floor));
   }
-  return scaled.mmul(vectors.transpose());
+  const raised = scaled.mmul(vectors.transpose());
+  // Rounding leaves the two halves a unit in the last place apart.
+  return Matrix.add(raised, raised.transpose()).mul(0.5);
 }
 
 /** Scales rows and columns so that the diagonal is 1, which keeps a definite matrix definite. */
