@@ -7,3 +7,4 @@ export type {
   GradientRequest,
   Gradients,
 } from './engine.ts';
+export { createOnnxAnalysis, type OnnxAnalysisOptions } from './onnx/index.ts';

@@ -1,0 +1,354 @@
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { Problem } from '../../problem/index.ts';
+import { fullVariant, type TensorMap, totalTokens, type UnitOrder, type VitConfig } from '../../vit/index.ts';
+import type { AnalysisModel, AnalysisVariant, GradientRequest, Gradients } from '../engine.ts';
+import { backwardGraph } from './backward.ts';
+import { forwardGraph, tokensGraph } from './forward.ts';
+import { GradientSum } from './gradient-sum.ts';
+import type { GraphBuilder } from './graph.ts';
+import { halfBlockGraph } from './halves.ts';
+import {
+  checkLength,
+  checkTensors,
+  keptUnits,
+  mergeInput,
+  networkTensors,
+  sharedDims,
+  unitDims,
+} from './network-inputs.ts';
+import type { ArrayView, Outputs, PlainTensor } from './protocol.ts';
+import { structureKey, structureOf } from './structure.ts';
+import type { EngineWorker } from './worker-client.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+export interface OnnxAnalysisOptions {
+  readonly config: VitConfig;
+  /** All canonical tensors. Copied into every worker; not kept here beyond what a replaced worker needs. */
+  readonly tensors: TensorMap;
+  /** Threads inside each worker. @default 1 */
+  readonly threads?: number;
+  /** @default one per core */
+  readonly workers?: number;
+}
+
+/**
+ * Images that go through a graph together. Fixed, so that sums are made in the same order whatever the number of workers.
+ */
+const CHUNK = { forward: 8, backward: 4 } as const;
+/** Arrangements of units, and sessions, that a worker keeps for the next call. */
+const KEPT = { orders: 2, sessions: 8 } as const;
+
+/** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
+export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
+  checkTensors(options.config, options.tensors);
+  return new OnnxAnalysis(options);
+}
+
+/** What one call needs of a worker. */
+interface Call {
+  /** Unique: names the set of inputs that is bound for this call. */
+  readonly inputs: string;
+  readonly session: string;
+  readonly graph: () => GraphBuilder;
+  readonly network: AnalysisVariant;
+  readonly further?: Readonly<Record<string, PlainTensor>>;
+}
+
+class OnnxAnalysis implements AnalysisModel {
+  readonly config: VitConfig;
+  readonly #tensors: TensorMap;
+  readonly #table;
+  readonly #pool: WorkerPool;
+  readonly #threads: number;
+  readonly #full: AnalysisVariant;
+  #calls = 0;
+
+  constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
+    this.config = config;
+    this.#tensors = tensors;
+    this.#table = networkTensors(config);
+    this.#threads = threads;
+    this.#pool = new WorkerPool({ size: workers });
+    this.#full = { variant: fullVariant(config) };
+  }
+
+  async embed(pixels: Float32Array, count: number, network = this.#full): Promise<Float32Array> {
+    const structure = structureOf(this.config, network.variant);
+    const call = this.#call(`forward ${structureKey(structure)}`, network, () =>
+      forwardGraph(this.config, structure),
+    );
+    const chunks = this.#chunks({ pixels: this.#pixelBatch(pixels, count) }, count, CHUNK.forward, call);
+    return this.#collect('embedding', chunks, count * this.config.embeddingWidth);
+  }
+
+  async embedTokens(pixels: Float32Array, count: number): Promise<Float32Array> {
+    const call = this.#call('tokens', this.#full, () => tokensGraph(this.config));
+    const chunks = this.#chunks({ pixels: this.#pixelBatch(pixels, count) }, count, CHUNK.forward, call);
+    return this.#collect('tokens', chunks, count * totalTokens(this.config) * this.config.width);
+  }
+
+  async activations(
+    stream: Float32Array,
+    count: number,
+    { block, part }: { readonly block: number; readonly part: 'attention' | 'mlp' },
+    network = this.#full,
+  ): Promise<Float32Array> {
+    const { config } = this;
+    const tokens = count === 0 ? 0 : stream.length / count / config.width;
+    checkLength('The residual stream', stream, count, Math.trunc(tokens) * config.width);
+    const { heads, channels } = network.variant;
+    const features = part === 'attention' ? (heads[block] ?? 0) * config.headDim : (channels[block] ?? 0);
+    if (features === 0) return new Float32Array(0);
+    const call = this.#call(`${part} ${block}`, network, () => halfBlockGraph(config, block, part));
+    const batch = { data: stream, dims: [tokens, config.width] };
+    const chunks = this.#chunks({ stream: batch }, count, CHUNK.forward, call);
+    return this.#collect('activations', chunks, count * tokens * features);
+  }
+
+  async gradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    wanted: GradientRequest,
+  ): Promise<Gradients> {
+    const { config } = this;
+    const width = config.embeddingWidth;
+    checkLength('The cotangents', cotangents, count, width);
+    const { weights = false, gates = false, centre } = wanted;
+    const kinds = { weights, gates, centred: gates && centre !== undefined };
+    const further = kinds.centred && centre ? meanInputs(centre) : {};
+    const name = `backward ${Number(weights)}${Number(gates)}${Number(kinds.centred)}`;
+    const call = { ...this.#call(name, this.#full, () => backwardGraph(config, kinds)), further };
+    const batches = {
+      pixels: this.#pixelBatch(pixels, count),
+      cotangents: { data: cotangents, dims: [width] },
+    };
+    const sum = new GradientSum(config, count, kinds);
+    for await (const { first, outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
+      sum.add(first, outputs);
+    }
+    return sum.gradients;
+  }
+
+  dispose(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  #call(session: string, network: AnalysisVariant, graph: () => GraphBuilder): Call {
+    return { inputs: `call ${this.#calls++}`, session, graph, network };
+  }
+
+  #pixelBatch(pixels: Float32Array, count: number): Batch {
+    const dims = [3, this.config.imageSize, this.config.imageSize];
+    checkLength('The pixel array', pixels, count, 3 * this.config.imageSize ** 2);
+    return { data: pixels, dims };
+  }
+
+  /** Runs the images in chunks of fixed size on whichever workers are idle; yields in order. */
+  async *#chunks(
+    batches: Readonly<Record<string, Batch>>,
+    count: number,
+    size: number,
+    call: Call,
+  ): AsyncGenerator<{ first: number; outputs: Outputs }> {
+    const running: { first: number; outputs: Promise<Outputs> }[] = [];
+    for (let first = 0; first < count; first += size) {
+      const images = Math.min(size, count - first);
+      const outputs = this.#pool.use((worker) => this.#runOn(worker, call, cut(batches, first, images)));
+      outputs.catch(() => {}); // it is awaited below, perhaps after another one has failed
+      running.push({ first, outputs });
+    }
+    try {
+      for (const { first, outputs } of running) yield { first, outputs: await outputs };
+    } finally {
+      await Promise.allSettled(running.map(({ outputs }) => outputs));
+      await this.#forgetCall(call);
+    }
+  }
+
+  async #collect(
+    name: string,
+    chunks: AsyncIterable<{ outputs: Outputs }>,
+    length: number,
+  ): Promise<Float32Array> {
+    const result = new Float32Array(length);
+    let at = 0;
+    for await (const { outputs } of chunks) {
+      const data = floats(outputs, name);
+      result.set(data, at);
+      at += data.length;
+    }
+    return result;
+  }
+
+  async #runOn(
+    worker: EngineWorker,
+    call: Call,
+    tensors: Readonly<Record<string, PlainTensor>>,
+  ): Promise<Outputs> {
+    await this.#give(worker, call);
+    const buffers = Object.values(tensors).map(({ data }) => data.buffer);
+    return worker.run(call.session, call.inputs, tensors, buffers);
+  }
+
+  /** Sends what the worker does not have yet: weights, arrangement, session, inputs of the call. */
+  async #give(worker: EngineWorker, call: Call): Promise<void> {
+    if (!worker.holds.has('weights')) await this.#giveWeights(worker);
+    const prefix = call.network.units ? await this.#arrange(worker, call.network.units) : '';
+    await this.#openSession(worker, call);
+    const held = `inputs ${call.inputs}`;
+    if (worker.holds.has(held)) return;
+    await worker.send({ kind: 'bind', inputs: call.inputs, ...this.#inputsOf(call, prefix) });
+    worker.holds.add(held);
+  }
+
+  async #giveWeights(worker: EngineWorker): Promise<void> {
+    const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];
+    for (const array of names) {
+      const data = this.#tensors.get(array)?.data ?? new Float32Array(0);
+      await worker.send({ kind: 'allocate', array, length: data.length });
+      await worker.send({ kind: 'write', array, at: 0, data: asOwnView(data) });
+    }
+    worker.holds.add('weights');
+  }
+
+  /** Keeps a copy of the unit tensors in the given order. @returns the prefix of the copies' names */
+  async #arrange(worker: EngineWorker, units: UnitOrder): Promise<string> {
+    const key = `order ${orderDigest(units)}/`;
+    if (!refresh(worker, key)) {
+      for (const { name, block, kind, rowLength } of this.#table.units) {
+        const rows = Int32Array.from(units[kind][block] ?? []);
+        await worker.send({ kind: 'gather', array: key + name, from: name, rows, rowLength });
+      }
+      worker.holds.add(key);
+    }
+    for (const old of oldest(worker, 'order ', KEPT.orders)) {
+      await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
+      worker.holds.delete(old);
+    }
+    return key;
+  }
+
+  async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
+    const key = `session ${session}`;
+    if (!refresh(worker, key)) {
+      const options = { device: 'cpu', threads: this.#threads } as const;
+      await worker.send({ kind: 'open', session, ...graph().encode(), options });
+      worker.holds.add(key);
+    }
+    for (const old of oldest(worker, 'session ', KEPT.sessions)) {
+      await worker.send({ kind: 'close', session: old.slice('session '.length) });
+      worker.holds.delete(old);
+    }
+  }
+
+  #inputsOf(
+    { network, further }: Call,
+    prefix: string,
+  ): { views: Record<string, ArrayView>; tensors: Record<string, PlainTensor> } {
+    const { config } = this;
+    const views: Record<string, ArrayView> = {};
+    const tensors: Record<string, PlainTensor> = { ...further, merge: mergeInput(config, network.variant) };
+    const take = (name: string, array: string, dims: number[]) => {
+      const replaced = network.replaced?.get(name);
+      if (!replaced) {
+        views[name] = { array, dims };
+        return;
+      }
+      checkLength(
+        `The replaced "${name}"`,
+        replaced.data,
+        1,
+        dims.reduce((product, dim) => product * dim, 1),
+      );
+      tensors[name] = { type: 'float32', dims, data: asOwnView(replaced.data) };
+    };
+    for (const unit of this.#table.units) {
+      const count = keptUnits(unit, network.variant);
+      const ordered = network.units?.[unit.kind][unit.block]?.length ?? config[unit.kind];
+      if (count > ordered) throw tooManyUnits(unit.name, count, ordered);
+      take(unit.name, prefix + unit.name, unitDims(config, unit, count));
+    }
+    for (const [name, shape] of this.#table.shared) take(name, name, sharedDims(name, shape));
+    return { views, tensors };
+  }
+
+  async #forgetCall({ inputs }: Call): Promise<void> {
+    for (const worker of this.#pool.workers) {
+      if (!worker.alive || !worker.holds.delete(`inputs ${inputs}`)) continue;
+      await worker.send({ kind: 'unbind', inputs });
+    }
+  }
+}
+
+/** One array of images (or of what belongs to them) and the shape of one entry. */
+interface Batch {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
+function cut(
+  batches: Readonly<Record<string, Batch>>,
+  first: number,
+  images: number,
+): Record<string, PlainTensor> {
+  return Object.fromEntries(
+    Object.entries(batches).map(([name, { data, dims }]) => {
+      const each = dims.reduce((product, dim) => product * dim, 1);
+      const part = data.slice(first * each, (first + images) * each);
+      return [name, { type: 'float32', dims: [images, ...dims], data: part } satisfies PlainTensor];
+    }),
+  );
+}
+
+/** The float data of one output of a graph. */
+function floats(outputs: Outputs, name: string): Float32Array {
+  const data = outputs[name]?.data;
+  if (data instanceof Float32Array) return data;
+  throw new Problem('engine-failed', `The graph gave no float output "${name}".`);
+}
+
+/** A copy where `data` views a larger buffer: posting a view copies all of the buffer under it. */
+function asOwnView(data: Float32Array): Float32Array {
+  return data.byteLength === data.buffer.byteLength ? data : data.slice();
+}
+
+function orderDigest({ heads, channels }: UnitOrder): string {
+  const hash = createHash('sha256');
+  for (const order of [...heads, ...channels]) hash.update(Int32Array.of(order.length, ...order));
+  return hash.digest('hex').slice(0, 32);
+}
+
+function meanInputs(centre: NonNullable<GradientRequest['centre']>): Record<string, PlainTensor> {
+  const inputs: Record<string, PlainTensor> = {};
+  for (const part of ['heads', 'channels'] as const) {
+    for (const [block, data] of centre[part].entries()) {
+      inputs[`means.${block}.${part}`] = { type: 'float32', dims: [data.length], data: asOwnView(data) };
+    }
+  }
+  return inputs;
+}
+
+/** Moves a key to the end of what the worker holds: the order is that of last use. @returns whether it was there */
+function refresh(worker: EngineWorker, key: string): boolean {
+  const held = worker.holds.delete(key);
+  if (held) worker.holds.add(key);
+  return held;
+}
+
+/** Keys with a prefix beyond the `kept` most recently used. */
+function oldest(worker: EngineWorker, prefix: string, kept: number): string[] {
+  const keys = [...worker.holds].filter((key) => key.startsWith(prefix));
+  return keys.slice(0, Math.max(0, keys.length - kept));
+}
+
+function tooManyUnits(name: string, count: number, available: number): Problem {
+  return new Problem(
+    'tensor-mismatch',
+    `The variant keeps ${count} units of "${name}"; there are ${available}.`,
+    {
+      tensor: name,
+    },
+  );
+}

@@ -1,0 +1,148 @@
+import type { VitConfig } from '../../vit/index.ts';
+import type { GraphBuilder, Value } from './graph.ts';
+import { type Differentiable, layerNorm, linear, weightGradient } from './layers.ts';
+import { rotate, rotateBack } from './rotary.ts';
+import type { Scope, Stream } from './stream.ts';
+
+/** Queries, keys and values, `[images, heads, tokens, dh]` each. */
+export interface Projections {
+  readonly query: Value;
+  readonly key: Value;
+  readonly value: Value;
+}
+
+/** The attention of a block before its output projection. */
+export interface AttentionContext extends Projections {
+  /** What `attn.proj` reads, `[images * tokens, heads * dh]`. */
+  readonly context: Value;
+}
+
+/** Norm, query/key/value projection and attention over the stream. `onlyRows` limits the queries to the leading tokens. */
+export function attentionContext(
+  scope: Scope,
+  stream: Stream,
+  block: number,
+  onlyRows: number | null,
+): AttentionContext {
+  const { g, config } = scope;
+  const normed = layerNorm(g, stream.rows, `blocks.${block}.norm1`, config).output;
+  const projections = project(scope, stream, block, normed);
+  const first = onlyRows === null ? undefined : g.ints(onlyRows);
+  const queries = first ? g.op('Slice', [projections.query, g.ints(0), first, g.ints(2)]) : projections.query;
+  const mask = stream.sizes && sizeMask(scope, stream.sizes, first ?? stream.tokens);
+  const attended = g.op('Attention', [queries, projections.key, projections.value, ...(mask ? [mask] : [])]);
+  return { ...projections, context: joinHeads(g, attended) };
+}
+
+/** The residual after attention: projects the context and adds it to the stream's rows. */
+export function projectContext({ g, config }: Scope, block: number, context: Value, residual: Value): Value {
+  const weight = g.input(`blocks.${block}.attn.proj.weight`, 'float', [`a${block}`, config.width]);
+  const bias = attentionBias(g, config, block);
+  return g.op('Add', [residual, linear(g, context, weight, bias, 'input-first').output]);
+}
+
+/** The bias of the output projection, which is there even where no head is. */
+export function attentionBias(g: GraphBuilder, config: VitConfig, block: number): Value {
+  return g.input(`blocks.${block}.attn.proj.bias`, 'float', [config.width]);
+}
+
+function qkvWeights(g: GraphBuilder, config: VitConfig, block: number): { weight: Value; bias: Value } {
+  return {
+    weight: g.input(`blocks.${block}.attn.qkv.weight`, 'float', [`q${block}`, config.width]),
+    bias: g.input(`blocks.${block}.attn.qkv.bias`, 'float', [`q${block}`]),
+  };
+}
+
+function project(scope: Scope, stream: Stream, block: number, normed: Value): Projections {
+  const { g, config, images } = scope;
+  const { weight, bias } = qkvWeights(g, config, block);
+  const joint = linear(g, normed, weight, bias, 'output-first').output;
+  const shape = g.op('Concat', [images, stream.tokens, g.ints(-1, 3, config.headDim)], { axis: 0 });
+  const split = g.op('Transpose', [g.op('Reshape', [joint, shape])], { perm: [3, 0, 2, 1, 4] });
+  const parts = g.ops('Split', [split], 3, { axis: 0, num_outputs: 3 });
+  const [query = '', key = '', value = ''] = parts.map((part) => g.op('Squeeze', [part, g.ints(0)]));
+  const turn = (x: Value) => (stream.rotary ? rotate(g, x, stream.rotary) : x);
+  return { query: turn(query), key: turn(key), value };
+}
+
+/** `log(size)` of every key for every query, `[images, 1, queries, tokens]`: a merged token counts for all its patches. */
+function sizeMask({ g, images }: Scope, sizes: Value, queries: Value): Value {
+  const perKey = g.op('Reshape', [
+    g.op('Log', [sizes]),
+    g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 }),
+  ]);
+  const shape = g.op('Concat', [g.ints(1, 1), queries, g.ints(1)], { axis: 0 });
+  return g.op('Expand', [perKey, shape]);
+}
+
+/** `[images, heads, tokens, dh]` to `[images * tokens, heads * dh]`. */
+function joinHeads(g: GraphBuilder, attended: Value): Value {
+  const byToken = g.op('Transpose', [attended], { perm: [0, 2, 1, 3] });
+  const shape = g.op('Shape', [byToken]);
+  const part = (axis: number) => g.op('Gather', [shape, g.ints(axis)], { axis: 0 });
+  const rows = g.op('Mul', [part(0), part(1)]);
+  return g.op('Reshape', [byToken, g.op('Concat', [rows, g.ints(-1)], { axis: 0 })]);
+}
+
+/** Attention with everything that its derivatives need. */
+export interface DifferentiableAttention extends Differentiable {
+  readonly context: Value;
+  /** dL/d(context) to dL/d(value rows of qkv.weight), `[heads * dh, D]`, summed over all rows. */
+  readonly valueGradient: (contextGradient: Value) => Value;
+  readonly contextGradient: (gradient: Value) => Value;
+  /** dL/d(context) to dL/d(rows of the stream that the norm reads). */
+  readonly inputGradient: (contextGradient: Value) => Value;
+}
+
+/** The attention half of a block of the full network: `output` is the residual stream after it. */
+export function differentiableAttention(
+  scope: Scope,
+  stream: Stream,
+  block: number,
+): DifferentiableAttention {
+  const { g, config } = scope;
+  const norm = layerNorm(g, stream.rows, `blocks.${block}.norm1`, config);
+  const { query, key, value } = project(scope, stream, block, norm.output);
+  const scale = g.float(1 / Math.sqrt(config.headDim));
+  const transposed = (x: Value) => g.op('Transpose', [x], { perm: [0, 1, 3, 2] });
+  const logits = g.op('MatMul', [g.op('Mul', [query, scale]), transposed(key)]);
+  const weights = g.op('Softmax', [logits], { axis: -1 });
+  const context = joinHeads(g, g.op('MatMul', [weights, value]));
+  const output = projectContext(scope, block, context, stream.rows);
+  const projection = `blocks.${block}.attn.proj.weight`;
+
+  const perHead = (gradient: Value) => {
+    const shape = g.op('Concat', [scope.images, stream.tokens, g.ints(-1, config.headDim)], { axis: 0 });
+    return g.op('Transpose', [g.op('Reshape', [gradient, shape])], { perm: [0, 2, 1, 3] });
+  };
+  const valueGradients = (contextGradient: Value) =>
+    g.op('MatMul', [transposed(weights), perHead(contextGradient)]);
+
+  const inputGradient = (contextGradient: Value) => {
+    const weightsGradient = g.op('MatMul', [perHead(contextGradient), transposed(value)]);
+    const product = g.op('Mul', [weightsGradient, weights]);
+    const sum = g.op('ReduceSum', [product, g.ints(3)], { keepdims: 1 });
+    const logitsGradient = g.op('Mul', [g.op('Sub', [product, g.op('Mul', [weights, sum])]), scale]);
+    const turnBack = (x: Value) => (stream.rotary ? rotateBack(g, x, stream.rotary) : x);
+    const parts = [
+      turnBack(g.op('MatMul', [logitsGradient, key])),
+      turnBack(g.op('MatMul', [transposed(logitsGradient), query])),
+      valueGradients(contextGradient),
+    ].map((part) => g.op('Unsqueeze', [part, g.ints(3)]));
+    // [images, heads, tokens, 3, dh] to rows of [heads, 3, dh]: the layout of qkv.
+    const joint = g.op('Transpose', [g.op('Concat', parts, { axis: 3 })], { perm: [0, 2, 1, 3, 4] });
+    const rows = g.op('Reshape', [joint, g.ints(-1, 3 * config.heads * config.headDim)]);
+    const { weight } = qkvWeights(g, config, block);
+    return norm.backward(g.op('Gemm', [rows, weight]));
+  };
+  const contextGradient = (gradient: Value) => g.op('Gemm', [gradient, projection], { transB: 1 });
+
+  return {
+    output,
+    context,
+    contextGradient,
+    inputGradient,
+    valueGradient: (gradient) => weightGradient(g, joinHeads(g, valueGradients(gradient)), norm.output),
+    backward: (gradient) => g.op('Add', [gradient, inputGradient(contextGradient(gradient))]),
+  };
+}

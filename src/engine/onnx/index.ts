@@ -1,0 +1,1 @@
+export { createOnnxAnalysis, type OnnxAnalysisOptions } from './analysis.ts';

@@ -1,0 +1,114 @@
+import { prefixTokens } from '../../vit/index.ts';
+import type { GraphBuilder, Value } from './graph.ts';
+import type { Scope, Stream } from './stream.ts';
+
+const LAST = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching; `docs/` has the formula):
+ * patches at even positions propose their most similar patch at an odd position, similarity being the cosine of the keys
+ * summed over heads; the strongest proposals are averaged, weighted by size, into the odd token. Survivors keep
+ * their order, so merging nothing is the identity. Prefix tokens take no part.
+ * @param keys `[images, heads, tokens, dh]`
+ * @param removed int64 `[1]`, at least 1 and at most the number of even patches (an empty `TopK` ends the process)
+ */
+export function mergeTokens(scope: Scope, stream: Stream, keys: Value, removed: Value): Stream {
+  const { g, config } = scope;
+  const { source, target } = bestPairs(scope, keys, removed);
+  const rowOf = (positions: Value) => rowIndices(scope, positions, stream.tokens);
+  const from = rowOf(source);
+  const to = rowOf(target);
+  const sizes = stream.sizes ?? onePerRow(scope, stream.rows);
+
+  const moved = g.op('GatherND', [sizes, from]);
+  const grown = g.op('ScatterND', [sizes, to, moved], { reduction: 'add' });
+  const share = g.op('Div', [moved, g.op('GatherND', [grown, to])]);
+  const difference = g.op('Sub', [
+    g.op('GatherND', [stream.rows, from]),
+    g.op('GatherND', [stream.rows, to]),
+  ]);
+  const pulled = g.op('ScatterND', [stream.rows, to, g.op('Mul', [difference, share])], { reduction: 'add' });
+
+  const survives = survivors(g, sizes, from, moved);
+  const keep = (rows: Value) => g.op('Compress', [rows, survives], { axis: 0 });
+  const tokens = g.op('Sub', [stream.tokens, removed]);
+  return {
+    rows: keep(pulled),
+    sizes: keep(grown),
+    tokens,
+    ...(stream.rotary
+      ? {
+          rotary: {
+            cosines: keepTable(scope, stream.rotary.cosines, stream.tokens, tokens, keep),
+            sines: keepTable(scope, stream.rotary.sines, stream.tokens, tokens, keep),
+          },
+        }
+      : {}),
+  };
+
+  function keepTable(
+    { images }: Scope,
+    table: Value,
+    before: Value,
+    after: Value,
+    compress: (rows: Value) => Value,
+  ): Value {
+    const full = g.op('Expand', [
+      table,
+      g.op('Concat', [images, g.ints(1), before, g.ints(config.headDim)], { axis: 0 }),
+    ]);
+    const rows = compress(g.op('Reshape', [full, g.ints(-1, config.headDim)]));
+    return g.op('Reshape', [
+      rows,
+      g.op('Concat', [images, g.ints(1), after, g.ints(config.headDim)], { axis: 0 }),
+    ]);
+  }
+}
+
+/** Positions of the pairs to merge, `[images, removed, 1]` each. */
+function bestPairs({ g, config }: Scope, keys: Value, removed: Value): { source: Value; target: Value } {
+  const first = prefixTokens(config);
+  const even = first + (first % 2);
+  const odd = first + 1 - (first % 2);
+  const summed = g.op('ReduceSum', [keys, g.ints(1)], { keepdims: 0 });
+  const unit = g.table(`unit scale ${config.headDim}`, [config.headDim], () =>
+    new Float32Array(config.headDim).fill(1 / Math.sqrt(config.headDim)),
+  );
+  // A root-mean-square norm with this scale is the L2 norm.
+  const direction = g.op('SimplifiedLayerNormalization', [summed, unit], {
+    axis: -1,
+    epsilon: { float: 1e-12 },
+  });
+  const everySecond = (start: number) =>
+    g.op('Slice', [direction, g.ints(start), g.ints(LAST), g.ints(1), g.ints(2)]);
+  const similarity = g.contrib('FusedMatMul', [everySecond(even), everySecond(odd)], { transB: 1 });
+  const best = g.op('ReduceMax', [similarity, g.ints(2)], { keepdims: 1 });
+  const partner = g.op('ArgMax', [similarity], { axis: -1, keepdims: 1 });
+  const [, chosen = ''] = g.ops('TopK', [best, removed], 2, { axis: 1, largest: 1, sorted: 1 });
+  const position = (index: Value, start: number) =>
+    g.op('Add', [g.op('Mul', [index, g.int(2)]), g.int(start)]);
+  return {
+    source: position(chosen, even),
+    target: position(g.op('GatherElements', [partner, chosen], { axis: 1 }), odd),
+  };
+}
+
+/** Positions within images `[images, r, 1]` to rows of the stream `[images * r, 1]`. */
+function rowIndices({ g, images }: Scope, positions: Value, tokens: Value): Value {
+  const count = g.op('Squeeze', [images, g.ints(0)]);
+  const numbers = g.op('Range', [g.int(0), count, g.int(1)]);
+  const offsets = g.op('Mul', [g.op('Unsqueeze', [numbers, g.ints(1, 2)]), tokens]);
+  return g.op('Reshape', [g.op('Add', [positions, offsets]), g.ints(-1, 1)]);
+}
+
+function onePerRow({ g }: Scope, rows: Value): Value {
+  const count = g.op('Shape', [rows], { start: 0, end: 1 });
+  const one = g.table('one', [1, 1], () => Float32Array.of(1));
+  return g.op('Expand', [one, g.op('Concat', [count, g.ints(1)], { axis: 0 })]);
+}
+
+/** `bool[rows]`: false for the rows that were merged away. */
+function survivors(g: GraphBuilder, sizes: Value, from: Value, moved: Value): Value {
+  const left = g.op('ScatterND', [sizes, from, g.op('Neg', [moved])], { reduction: 'add' });
+  return g.op('Reshape', [g.op('Cast', [left], { to: 9 }), g.ints(-1)]);
+}

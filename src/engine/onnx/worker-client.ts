@@ -1,0 +1,102 @@
+import { Worker } from 'node:worker_threads';
+import { Problem } from '../../problem/index.ts';
+import type { Command, Outputs, PlainTensor, Reply, Request } from './protocol.ts';
+
+/** The worker's file beside this one, as source or as compiled. */
+const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
+interface Waiting {
+  readonly resolve: (outputs: Outputs | null) => void;
+  readonly reject: (problem: Problem) => void;
+  readonly timer: NodeJS.Timeout | undefined;
+}
+
+/** One engine thread, as its owner sees it. Commands are carried out in the order in which they are sent. */
+export class EngineWorker {
+  /** What this worker has been given, by keys of the owner's choice: it asks before it sends again. */
+  readonly holds = new Set<string>();
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #timeoutMs: number;
+  #next = 0;
+  #ended: Problem | undefined;
+
+  /** @param timeoutMs after which a command counts as hung and the worker is ended */
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#worker = new Worker(WORKER_FILE);
+    this.#worker.unref();
+    this.#worker.on('message', (reply: Reply) => this.#settle(reply));
+    this.#worker.on('error', (error) => this.#end(`The engine worker failed: ${error.message}`));
+    this.#worker.on('exit', (code) => this.#end(`The engine worker ended with exit code ${code}.`));
+  }
+
+  get alive(): boolean {
+    return this.#ended === undefined;
+  }
+
+  /** Thread id, for tests that end a worker from outside. */
+  get threadId(): number {
+    return this.#worker.threadId;
+  }
+
+  /**
+   * Sends a command. Arrays are copied unless their buffers are in `transfer`.
+   * @throws Problem('engine-failed')
+   */
+  send(command: Command, transfer: readonly ArrayBufferLike[] = []): Promise<Outputs | null> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const { promise, resolve, reject } = Promise.withResolvers<Outputs | null>();
+    const id = this.#next++;
+    const timer = setTimeout(() => this.#hung(command), this.#timeoutMs);
+    this.#waiting.set(id, { resolve, reject, timer });
+    this.#worker.ref();
+    const request: Request = { id, command };
+    this.#worker.postMessage(
+      request,
+      transfer.filter((buffer) => buffer instanceof ArrayBuffer),
+    );
+    return promise;
+  }
+
+  /** Runs a session and returns its outputs. */
+  async run(
+    session: string,
+    inputs: string | null,
+    tensors: Readonly<Record<string, PlainTensor>>,
+    transfer: readonly ArrayBufferLike[] = [],
+  ): Promise<Outputs> {
+    return (await this.send({ kind: 'run', session, inputs, tensors }, transfer)) ?? {};
+  }
+
+  async terminate(): Promise<void> {
+    this.#end('The engine was disposed.');
+    await this.#worker.terminate();
+  }
+
+  #hung(command: Command): void {
+    this.#end(
+      `The engine worker did not finish "${command.kind}" within ${this.#timeoutMs} ms; it was ended.`,
+    );
+    void this.#worker.terminate();
+  }
+
+  #settle(reply: Reply): void {
+    const waiting = this.#waiting.get(reply.id);
+    if (!waiting) return;
+    this.#waiting.delete(reply.id);
+    clearTimeout(waiting.timer);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ('error' in reply) waiting.reject(new Problem('engine-failed', `ONNX Runtime failed: ${reply.error}`));
+    else waiting.resolve(reply.outputs);
+  }
+
+  #end(message: string): void {
+    this.#ended ??= new Problem('engine-failed', message);
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(this.#ended);
+    }
+    this.#waiting.clear();
+  }
+}
