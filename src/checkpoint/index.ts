@@ -1,3 +1,6 @@
+export type { CheckpointContent, Components, LevelDraft } from './content.ts';
+export { sha256 } from './digest.ts';
+export { gatherRows } from './layout.ts';
 export type { LevelWeights } from './level-weights.ts';
 export type {
   Fidelity,
@@ -17,3 +20,7 @@ export {
   ManifestSchema,
   PrecisionSchema,
 } from './manifest.ts';
+export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
+export { listModels, openCheckpoint, readLatest } from './reader.ts';
+export type { Published, PublishOptions } from './writer.ts';
+export { publishCheckpoint } from './writer.ts';

@@ -1,17 +1,17 @@
-import { createRandom } from '../../src/pruning/random.ts';
-import { expectedTensors, type Tensor, type TensorMap, type VitConfig } from '../../src/vit/index.ts';
+import type { Tensor, VitConfig } from '../../src/vit/index.ts';
+import { expectedTensors } from '../../src/vit/index.ts';
 
-/** A network small enough to be followed by hand: several blocks, heads and tokens. */
-export function tinyConfig(changes: Partial<VitConfig> = {}): VitConfig {
+/** A network small enough for slow references: 3 blocks, 3 heads of 4, width 12, 7 channels, 9 patches. */
+export function tinyConfig(overrides: Partial<VitConfig> = {}): VitConfig {
   return {
     architecture: 'tiny',
-    imageSize: 16,
-    patchSize: 8,
+    imageSize: 12,
+    patchSize: 4,
     width: 12,
     depth: 3,
     heads: 3,
     headDim: 4,
-    channels: 20,
+    channels: 7,
     mlp: 'plain',
     activation: 'gelu',
     layerNormEps: 1e-6,
@@ -27,31 +27,38 @@ export function tinyConfig(changes: Partial<VitConfig> = {}): VitConfig {
       cropPct: 1,
       interpolation: 'bicubic',
       cropMode: 'center',
-      mean: [0.5, 0.45, 0.4],
-      std: [0.25, 0.22, 0.2],
+      mean: [0.5, 0.5, 0.5],
+      std: [0.5, 0.5, 0.5],
     },
-    ...changes,
+    ...overrides,
   };
 }
 
-/** Random tensors of the right shapes: normal weights scaled by fan-in, LayerNorm weights near one. */
-export function randomTensors(config: VitConfig, seed = 1): TensorMap {
+/** Seeded uniform numbers in [-1, 1) (mulberry32). */
+export function uniform(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2147483648 - 1;
+  };
+}
+
+/** Random canonical tensors; norm weights are near one, the rest within ±0.5. */
+export function tinyTensors(config: VitConfig, seed = 1): Map<string, Tensor> {
+  const next = uniform(seed);
   const tensors = new Map<string, Tensor>();
   for (const [name, shape] of expectedTensors(config)) {
-    const random = createRandom(seed, name);
     const size = shape.reduce((product, side) => product * side, 1);
-    const norm = /norm\d?\.weight$/.test(name);
-    const scale = norm || name.endsWith('.bias') ? 0.1 : 1.5 / Math.sqrt(fanIn(config, name, shape));
-    const data = Float32Array.from({ length: size }, () => (norm ? 1 : 0) + scale * random.normal());
-    tensors.set(name, { shape, data });
+    const centre = /norm\d?\.weight$/.test(name) ? 1 : 0;
+    tensors.set(name, { shape, data: Float32Array.from({ length: size }, () => centre + next() / 2) });
   }
   return tensors;
 }
 
-function fanIn(config: VitConfig, name: string, shape: readonly number[]): number {
-  if (name === 'embed.prefix' || name === 'embed.position') return 1;
-  if (name.endsWith('attn.proj.weight')) return config.heads * config.headDim;
-  if (name.endsWith('mlp.fc2.weight')) return config.channels;
-  if (name === 'embed.patch.weight') return shape.slice(1).reduce((product, side) => product * side, 1);
-  return shape.at(-1) ?? 1;
+/** Random pixels `[count, 3, size, size]`. */
+export function tinyPixels(config: VitConfig, count: number, seed = 2): Float32Array {
+  const next = uniform(seed);
+  return Float32Array.from({ length: count * 3 * config.imageSize ** 2 }, next);
 }

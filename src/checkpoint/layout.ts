@@ -1,0 +1,115 @@
+import { Problem } from '../problem/index.ts';
+import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
+import { expectedTensors, unitTensors } from '../vit/index.ts';
+import type { CheckpointContent } from './content.ts';
+
+/** Largest magnitude that binary16 can hold. */
+const HALF_MAX = 65504;
+
+/** One stored tensor: where it comes from, and the level whose bytes it belongs to. */
+export interface PlacedTensor {
+  readonly name: string;
+  readonly level: number;
+  readonly dtype: 'F16' | 'F32';
+  readonly tensor: Tensor;
+}
+
+/** Name of the rows of a unit tensor that level `k` adds. */
+export const incrementName = (name: string, level: number): string => `${name}@${level}`;
+/** Name of a tensor that replaces the canonical one at level `k` only. */
+export const correctionName = (name: string, level: number): string => `levels.${level}.${name}`;
+
+/** A stored name taken apart. */
+export function parseStoredName(stored: string): {
+  readonly kind: 'shared' | 'increment' | 'correction';
+  readonly name: string;
+  readonly level: number;
+} {
+  const correction = /^levels\.(\d+)\.(.+)$/.exec(stored);
+  if (correction) return { kind: 'correction', name: correction[2] ?? '', level: Number(correction[1]) };
+  const increment = /^(.+)@(\d+)$/.exec(stored);
+  if (increment) return { kind: 'increment', name: increment[1] ?? '', level: Number(increment[2]) };
+  return { kind: 'shared', name: stored, level: 0 };
+}
+
+/**
+ * Everything that the weights file holds, in the order of its bytes: level 0 with the shared tensors and its units,
+ * then what each further level adds. The classification head comes last: serving never reads it.
+ */
+export function placeTensors(content: CheckpointContent): PlacedTensor[] {
+  const placed: PlacedTensor[] = [];
+  const { config, levels } = content;
+  const head: string[] = [];
+  const perUnit = unitNames(config);
+  const put = (name: string, level: number, tensor: Tensor) =>
+    placed.push({ name, level, tensor, dtype: storedType(name, tensor, content.dtype ?? 'F16') });
+  for (const name of expectedTensors(config).keys()) {
+    if (name.startsWith('head.')) head.push(name);
+    else if (!perUnit.has(name)) put(name, 0, required(content.tensors, name));
+  }
+  if (content.components) {
+    const { mean, matrix, count } = content.components;
+    put('pca.mean', 0, { shape: [mean.length], data: mean });
+    put('pca.components', 0, { shape: [count, mean.length], data: matrix });
+  }
+  levels.forEach((level, index) => {
+    for (const [name, { block, kind }] of perUnit) {
+      const order = content.units[kind][block] ?? [];
+      const from = index === 0 ? 0 : (levels[index - 1]?.[kind][block] ?? 0);
+      const to = level[kind][block] ?? 0;
+      if (to < from) {
+        throw new Problem(
+          'invalid-checkpoint',
+          `Level ${index} keeps ${to} ${kind} in block ${block}, fewer than level ${index - 1} with ${from}: levels must be nested.`,
+        );
+      }
+      if (to > from)
+        put(
+          incrementName(name, index),
+          index,
+          gatherRows(required(content.tensors, name), order.slice(from, to)),
+        );
+    }
+    for (const [name, tensor] of level.corrections ?? []) put(correctionName(name, index), index, tensor);
+  });
+  for (const name of head) put(name, levels.length - 1, required(content.tensors, name));
+  return placed;
+}
+
+/** Canonical names of the tensors that are cut into units, with their block. */
+export function unitNames(config: VitConfig): Map<string, { block: number; kind: 'heads' | 'channels' }> {
+  const names = new Map<string, { block: number; kind: 'heads' | 'channels' }>();
+  const { heads, channels } = unitTensors(config);
+  for (let block = 0; block < config.depth; block++) {
+    for (const name of heads) names.set(`blocks.${block}.${name}`, { block, kind: 'heads' });
+    for (const name of channels) names.set(`blocks.${block}.${name}`, { block, kind: 'channels' });
+  }
+  return names;
+}
+
+/** Rows of a tensor (along its first axis) in the given order. */
+export function gatherRows(tensor: Tensor, rows: readonly number[]): Tensor {
+  const [count = 1, ...rest] = tensor.shape;
+  const size = tensor.data.length / count;
+  const data = new Float32Array(rows.length * size);
+  rows.forEach((row, i) => {
+    data.set(tensor.data.subarray(row * size, (row + 1) * size), i * size);
+  });
+  return { shape: [rows.length, ...rest], data };
+}
+
+/** Matrices are stored in the asked precision; vectors (biases, norms, means) always in float32, they are small. */
+function storedType(name: string, tensor: Tensor, wanted: 'F16' | 'F32'): 'F16' | 'F32' {
+  if (wanted === 'F32' || tensor.shape.length < 2 || /\.bias(@\d+)?$/.test(name)) return 'F32';
+  return tensor.data.some((value) => Math.abs(value) > HALF_MAX) ? 'F32' : 'F16';
+}
+
+function required(tensors: TensorMap, name: string): Tensor {
+  const tensor = tensors.get(name);
+  if (!tensor)
+    throw new Problem(
+      'invalid-checkpoint',
+      `Tensor "${name}" is missing; a checkpoint needs every tensor of its network.`,
+    );
+  return tensor;
+}

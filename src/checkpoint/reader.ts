@@ -1,0 +1,232 @@
+import { isProblem, Problem } from '../problem/index.ts';
+import type { ObjectStore, ReadOptions } from '../storage/index.ts';
+import type { Tensor, TensorMap } from '../vit/index.ts';
+import { decodeTensor, memorySource, readSafetensors } from '../vit/index.ts';
+import type { Components } from './content.ts';
+import { sha256 } from './digest.ts';
+import { parseStoredName, unitNames } from './layout.ts';
+import type { LevelWeights } from './level-weights.ts';
+import { LatestSchema, type Manifest, ManifestSchema, type StoredRange } from './manifest.ts';
+import { checkManifest } from './manifest-check.ts';
+import { checkModelName, latestKey } from './writer.ts';
+
+/** Ranges in flight at a time. More only helps behind long links; each is at most a megabyte. */
+const READ_AHEAD = 8;
+
+export interface OpenOptions extends ReadOptions {
+  /** A certain version; the current one if absent. */
+  readonly digest?: string;
+}
+
+/** An elastic checkpoint in a store: its manifest is read, its weights not yet. */
+export interface Checkpoint {
+  readonly model: string;
+  readonly digest: string;
+  readonly manifest: Manifest;
+  /** Etag of `latest.json` when it was read; `undefined` for a digest that was asked for. */
+  readonly etag: string | undefined;
+  /**
+   * Weights in level order. Ranges are fetched ahead in parallel and each is checked against its sha256.
+   * @throws Problem('corrupt-checkpoint') naming the range, before anything of it is given out
+   */
+  levels(options?: LevelOptions): AsyncIterable<LevelWeights>;
+  /** The whole network in stored unit order, canonical names, with the classification head. */
+  tensors(options?: ReadOptions): Promise<TensorMap>;
+  ranking(options?: ReadOptions): Promise<TensorMap>;
+  /** Principal components, if the checkpoint has any; they are part of level 0. */
+  components(options?: ReadOptions): Promise<Components | undefined>;
+}
+
+export interface LevelOptions extends ReadOptions {
+  /** Bytes of weights read so far. */
+  readonly onBytes?: (read: number) => void;
+}
+
+/** Which version of a model is current. @throws Problem('unknown-checkpoint') */
+export async function readLatest(
+  store: ObjectStore,
+  model: string,
+  options: ReadOptions = {},
+): Promise<{ digest: string; etag: string }> {
+  checkModelName(model);
+  try {
+    const { body, etag } = await store.get(latestKey(model), options);
+    return { digest: LatestSchema.parse(JSON.parse(new TextDecoder().decode(body))).digest, etag };
+  } catch (error) {
+    if (isProblem(error, 'object-not-found')) {
+      const models = await listModels(store, options);
+      throw new Problem(
+        'unknown-checkpoint',
+        `There is no checkpoint "${model}" in ${store.url}. ${models.length > 0 ? `There are: ${models.join(', ')}.` : 'The store has none; make one with concertina prune.'}`,
+        { model, models },
+        { cause: error },
+      );
+    }
+    if (isProblem(error)) throw error;
+    throw new Problem(
+      'invalid-checkpoint',
+      `${latestKey(model)} in ${store.url} is malformed. Publish the checkpoint again.`,
+      { model },
+      { cause: error },
+    );
+  }
+}
+
+/** Names of the models that have been published in a store. */
+export async function listModels(store: ObjectStore, options: ReadOptions = {}): Promise<string[]> {
+  const models: string[] = [];
+  for await (const { key } of store.list('', options)) {
+    const match = /^([^/]+)\/latest\.json$/.exec(key);
+    if (match?.[1]) models.push(match[1]);
+  }
+  return models;
+}
+
+/**
+ * Opens a checkpoint: reads and checks its manifest.
+ * @throws Problem('unknown-checkpoint'), ('invalid-checkpoint'), ('corrupt-checkpoint')
+ */
+export async function openCheckpoint(
+  store: ObjectStore,
+  model: string,
+  options: OpenOptions = {},
+): Promise<Checkpoint> {
+  const read: ReadOptions = options.signal ? { signal: options.signal } : {};
+  const latest = options.digest ? undefined : await readLatest(store, model, read);
+  const digest = options.digest ?? latest?.digest ?? '';
+  const folder = `${model}/${digest}`;
+  const { body } = await store.get(`${folder}/manifest.json`, read);
+  if ((await sha256(body)) !== digest) throw corrupt(`${folder}/manifest.json`, store);
+  const manifest = parseManifest(body, folder);
+  const weightsKey = `${folder}/weights.safetensors`;
+  const fetchRange = async (range: StoredRange, signal?: AbortSignal) => {
+    const bytes = await store.getRange(weightsKey, range.start, range.end, signal ? { signal } : {});
+    if ((await sha256(bytes)) !== range.sha256)
+      throw corrupt(`${weightsKey} bytes ${range.start} to ${range.end}`, store);
+    return bytes;
+  };
+
+  async function* levels({ signal, onBytes }: LevelOptions = {}): AsyncIterable<LevelWeights> {
+    const pending = readAhead(manifest.weights.ranges, (range) => fetchRange(range, signal));
+    let read = 0;
+    for (const [level, { end }] of manifest.ladder.entries()) {
+      const start = level === 0 ? 0 : (manifest.ladder[level - 1]?.end ?? 0);
+      const bytes = new Uint8Array(end - start);
+      for (const range of manifest.weights.ranges) {
+        if (range.level !== level) continue;
+        const { value } = await pending.next();
+        if (value) bytes.set(value, range.start - start);
+        read += range.end - range.start;
+        onBytes?.(read);
+      }
+      yield decodeLevel(manifest, level, start, bytes);
+    }
+  }
+
+  return {
+    model,
+    digest,
+    manifest,
+    etag: latest?.etag,
+    levels,
+    async tensors(settings) {
+      return assemble(manifest, levels(settings));
+    },
+    async ranking(settings) {
+      const stored = await store.get(`${folder}/ranking.safetensors`, settings);
+      if ((await sha256(stored.body)) !== manifest.ranking.sha256)
+        throw corrupt(`${folder}/ranking.safetensors`, store);
+      return await readSafetensors(memorySource(`${folder}/ranking.safetensors`, stored.body));
+    },
+    async components(settings) {
+      if (manifest.components === 0) return undefined;
+      for await (const { shared } of levels(settings)) {
+        const mean = shared.get('pca.mean');
+        const matrix = shared.get('pca.components');
+        return mean && matrix
+          ? { mean: mean.data, matrix: matrix.data, count: manifest.components }
+          : undefined;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Runs `read` over the items with a bounded number in flight; results come in order. */
+async function* readAhead<T, R>(items: readonly T[], read: (item: T) => Promise<R>): AsyncGenerator<R> {
+  const queue: Promise<R>[] = [];
+  let next = 0;
+  const fill = () => {
+    while (queue.length < READ_AHEAD && next < items.length) {
+      const promise = read(items[next++] as T); // `next` is below the length
+      // A failure is reported when its turn comes; until then it must not count as unhandled.
+      promise.catch(() => {});
+      queue.push(promise);
+    }
+  };
+  fill();
+  for (let first = queue.shift(); first; first = queue.shift()) {
+    const result = await first;
+    fill();
+    yield result;
+  }
+}
+
+function decodeLevel(manifest: Manifest, level: number, start: number, bytes: Uint8Array): LevelWeights {
+  const shared = new Map<string, Tensor>();
+  const increments = new Map<string, Tensor>();
+  const corrections = new Map<string, Tensor>();
+  const end = start + bytes.length;
+  for (const [stored, entry] of Object.entries(manifest.weights.tensors)) {
+    if (entry.start < start || entry.end > end || entry.start === entry.end) continue;
+    const tensor = decodeTensor(stored, entry, bytes.subarray(entry.start - start, entry.end - start));
+    const { kind, name } = parseStoredName(stored);
+    if (kind === 'correction') corrections.set(name, tensor);
+    else if (kind === 'increment') increments.set(name, tensor);
+    else shared.set(name, tensor);
+  }
+  return { level, shared, increments, corrections };
+}
+
+async function assemble(manifest: Manifest, levels: AsyncIterable<LevelWeights>): Promise<TensorMap> {
+  const tensors = new Map<string, Tensor>();
+  const pieces = new Map<string, Tensor[]>([...unitNames(manifest.config).keys()].map((name) => [name, []]));
+  for await (const { shared, increments } of levels) {
+    for (const [name, tensor] of shared) if (!name.startsWith('pca.')) tensors.set(name, tensor);
+    for (const [name, tensor] of increments) pieces.get(name)?.push(tensor);
+  }
+  for (const [name, parts] of pieces) {
+    const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      data.set(part.data, at);
+      at += part.data.length;
+    }
+    const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
+    tensors.set(name, { shape: [rows, ...(parts[0]?.shape.slice(1) ?? [])], data });
+  }
+  return tensors;
+}
+
+function parseManifest(body: Uint8Array, folder: string): Manifest {
+  try {
+    const manifest = ManifestSchema.parse(JSON.parse(new TextDecoder().decode(body)));
+    checkManifest(manifest);
+    return manifest;
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : '';
+    throw new Problem(
+      'invalid-checkpoint',
+      `${folder}/manifest.json cannot be used: ${reason} It may come from another version of Concertina; publish the checkpoint again.`,
+      {},
+      { cause },
+    );
+  }
+}
+
+function corrupt(what: string, store: ObjectStore): Problem {
+  return new Problem(
+    'corrupt-checkpoint',
+    `${what} in ${store.url} does not match its sha256: the stored bytes are damaged. Publish the checkpoint again.`,
+  );
+}
