@@ -53,6 +53,8 @@ export interface UnitScores {
   readonly heads: readonly Float64Array[];
   /** Per block `[M]`. */
   readonly channels: readonly Float64Array[];
+  /** What the scores were made of (`local.heads`, `factors`), kept in the checkpoint for the record. */
+  readonly record?: Readonly<Record<string, Float64Array>>;
 }
 
 /** Decides which units matter (snapvit, random, magnitude, lamp, snip-magnitude, gate curvature, imported scores). */

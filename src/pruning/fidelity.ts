@@ -35,7 +35,7 @@ export async function embedImages(
 export function fidelityOf(embeddings: Float32Array, reference: Float32Array, width: number): Fidelity {
   const cosines = rowCosines(embeddings, reference, width);
   const mean = cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length;
-  return { mean: clamp(mean), p5: clamp(percentile(cosines, 5)) };
+  return { mean: published(mean), p5: published(percentile(cosines, 5)) };
 }
 
 /** How true a variant is to the full network on the held-out pictures. */
@@ -74,7 +74,10 @@ export function percentile(values: ArrayLike<number>, percent: number): number {
   return below + (above - below) * (position - Math.floor(position));
 }
 
-/** Rounding may push the cosine of a vector with itself beyond one by a few units in the last place. */
-function clamp(cosine: number): number {
-  return Math.min(1, Math.max(-1, cosine));
+/**
+ * A cosine as it is published, to six decimals: beyond them lies float32 noise, and the full network, with its units in
+ * another order, is exactly as true to itself as it should be.
+ */
+function published(cosine: number): number {
+  return Math.min(1, Math.max(-1, Math.round(cosine * 1e6) / 1e6));
 }

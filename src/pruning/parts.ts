@@ -24,6 +24,8 @@ export function criterionOf({ criterion, protection }: Recipe): ImportanceCriter
       return snipMagnitudeCriterion(criterion.local);
     case 'best':
       throw missing('criterion');
+    case 'released':
+      throw new Problem('invalid-recipe', 'Released scores are given as a file: use --scores FILE.pt.');
   }
 }
 

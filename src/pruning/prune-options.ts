@@ -1,16 +1,17 @@
 import type { Level } from '../checkpoint/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
+import type { ModelFiles } from '../vit/index.ts';
 import type { Recipe } from './recipe-schema.ts';
 
 export interface PruneOptions {
-  /** Folder with `config.json` and safetensors weights. */
-  readonly model: string;
+  /** Folder with `config.json` and safetensors weights, or such files from elsewhere (a hub, an object store). */
+  readonly model: string | ModelFiles;
   /** Folder of photographs. */
   readonly images: string;
   /** Where the elastic checkpoint is published. */
   readonly store: ObjectStore;
-  /** Name it is published under. @default the last part of the model folder's path */
+  /** Name it is published under. @default the last part of the model's path */
   readonly name?: string | undefined;
   /** A shipped name, a YAML or JSON file, or a recipe. @default 'best' */
   readonly recipe?: string | Recipe | undefined;
@@ -22,9 +23,9 @@ export interface PruneOptions {
   readonly seed?: number | undefined;
   /** Released importance scores (`.pt`) that take the place of the recipe's criterion. */
   readonly scores?: string | undefined;
-  /** Folder in which finished steps are kept until the job is done. @default a folder under the system's own */
+  /** Folder in which finished steps are kept until the job is done. @default `~/.cache/concertina/work` */
   readonly work?: string | undefined;
-  /** @default 'auto' */
+  /** Where the network runs while it is pruned; `auto` is the CPU. @default 'auto' */
   readonly device?: string | undefined;
   readonly report?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;

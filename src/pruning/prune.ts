@@ -1,5 +1,33 @@
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { type Components, publishCheckpoint } from '../checkpoint/index.ts';
+import { createOnnxAnalysis } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
+import { type Reporter, silent } from '../progress/index.ts';
+import { fullVariant, readModel, type SourceModel, type Variant, type VitConfig } from '../vit/index.ts';
+import { folderFiles, sharpDecoder } from '../vit/node.ts';
+import { asStored } from './as-stored.ts';
+import { type Calibration, readCalibrationImages } from './calibration-images.ts';
+import type { ImportanceCriterion, PruningContext } from './contracts.ts';
+import { fitPca } from './evolution/pca.ts';
+import { embedImages } from './fidelity.ts';
+import { buildLevels } from './levels.ts';
+import { correctionOf, criterionOf, pathOf } from './parts.ts';
 import type { PruneOptions, PruneResult } from './prune-options.ts';
+import { rank } from './ranking.ts';
+import { rankingTensors } from './ranking-tensors.ts';
+import { parseRecipe, readRecipe } from './recipe.ts';
+import type { Recipe } from './recipe-schema.ts';
+import { releasedCriterion } from './released-criterion.ts';
+import { scoresFromJson, scoresToJson } from './scores-json.ts';
+import { ladderShares } from './shares.ts';
+import { folderSteps, jsonStep } from './step-store.ts';
+
+/** Written into the provenance. Part of the key of saved steps: another version does not go on from them. */
+const TOOL = 'concertina 0.1.0';
+const DEFAULT_LEVELS = 8;
 
 /**
  * Turns a pretrained Vision Transformer into an elastic checkpoint: scores its units, ranks them, cuts a ladder of
@@ -9,8 +37,167 @@ import type { PruneOptions, PruneResult } from './prune-options.ts';
  *   the model and writing the store may throw
  */
 export async function prune(options: PruneOptions): Promise<PruneResult> {
-  throw new Problem(
-    'engine-unavailable',
-    `Pruning ${options.model} needs the engine, which is not part of this build yet.`,
+  try {
+    return await run(options);
+  } catch (cause) {
+    if (!options.signal?.aborted) throw cause;
+    throw new Problem(
+      'aborted',
+      'Pruning was stopped. Start it again with the same settings and it goes on from its last finished step.',
+      {},
+      { cause },
+    );
+  }
+}
+
+async function run(options: PruneOptions): Promise<PruneResult> {
+  const { report = silent, seed = 0 } = options;
+  checkDevice(options.device);
+  const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
+  const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
+  const source = await readModel(files);
+  const { recipe, criterion } = await resolveRecipe(options, source.config);
+  const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
+  const images = await readImages(options, source.config, recipe, report);
+  const steps = folderSteps(
+    join(options.work ?? defaultWork(), jobKey({ recipe, shares, seed, source, images })),
   );
+  const tensors = asStored(source.tensors, recipe.storage);
+  const { config } = source;
+  const model = await createOnnxAnalysis({ config, tensors });
+  const context: PruningContext = {
+    config,
+    tensors,
+    model,
+    images,
+    seed,
+    report,
+    steps,
+    ...(options.signal && { signal: options.signal }),
+  };
+  try {
+    const score = () => criterion.score(context);
+    const scores = await jsonStep(steps, 'scores', scoresFromJson, score, scoresToJson);
+    const ranking = rank(config, scores, recipe.protection);
+    const planned = await jsonStep(steps, 'variants', VariantsSchema.parse, () =>
+      path.plan(context, ranking, shares),
+    );
+    const variants = distinct(planned, config);
+    const levels = await buildLevels(context, { variants, ranking, correction, storage: recipe.storage });
+    const components = await principalComponents(context, recipe.components);
+    const name = options.name ?? basename(files.name);
+    const { digest, manifest } = await publishCheckpoint(
+      options.store,
+      {
+        model: name,
+        config,
+        tensors,
+        units: ranking.units,
+        levels,
+        keepFp32: [],
+        ranking: rankingTensors(config, scores, ranking),
+        ...(components && { components }),
+        provenance: {
+          tool: TOOL,
+          // A recipe is plain JSON data: strings, numbers, lists and null.
+          recipe: { ...recipe, levels: shares },
+          seed,
+          path: path.name,
+          source: source.digests,
+          images: { digest: images.digest, used: images.used, skipped: images.skipped },
+        },
+        dtype: recipe.storage === 'fp16' ? 'F16' : 'F32',
+      },
+      options.signal ? { signal: options.signal } : {},
+    );
+    await steps.clear();
+    return {
+      name,
+      digest,
+      recipe,
+      ladder: manifest.ladder,
+      images: { used: images.used, skipped: images.skipped },
+    };
+  } finally {
+    await model.dispose();
+  }
+}
+
+async function resolveRecipe(
+  options: PruneOptions,
+  config: VitConfig,
+): Promise<{ recipe: Recipe; criterion: ImportanceCriterion }> {
+  const { recipe: wanted = 'best' } = options;
+  const named = typeof wanted === 'string' ? await readRecipe(wanted) : parseRecipe(wanted);
+  const recipe: Recipe = options.path ? { ...named, path: pathSettings(named, options.path) } : named;
+  if (options.scores !== undefined) return releasedCriterion(options.scores, config, recipe);
+  return { recipe, criterion: criterionOf(recipe) };
+}
+
+/** The recipe's own settings when it already has that path, the path's defaults otherwise. */
+function pathSettings(recipe: Recipe, kind: 'best' | 'snapvit'): Recipe['path'] {
+  if (recipe.path.kind === kind) return recipe.path;
+  return kind === 'best' ? { kind, settings: {} } : { kind };
+}
+
+function readImages(
+  options: PruneOptions,
+  config: VitConfig,
+  recipe: Recipe,
+  report: Reporter,
+): Promise<Calibration> {
+  return readCalibrationImages({
+    ...recipe.images,
+    folder: options.images,
+    config,
+    decoder: sharpDecoder(),
+    seed: options.seed ?? 0,
+    report,
+    signal: options.signal,
+  });
+}
+
+/** Digest of everything that the result depends on: jobs that would give the same bytes share their steps. */
+function jobKey(job: {
+  readonly recipe: Recipe;
+  readonly shares: readonly number[];
+  readonly seed: number;
+  readonly source: SourceModel;
+  readonly images: Calibration;
+}): string {
+  const { recipe, shares, seed, source, images } = job;
+  const inputs = [TOOL, recipe, shares, seed, source.digests, images.digest];
+  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
+}
+
+function defaultWork(): string {
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'concertina', 'work');
+}
+
+const counts = z.array(z.number().int().nonnegative());
+const VariantsSchema = z.array(z.strictObject({ heads: counts, channels: counts, merge: counts }));
+
+/** Different shares may give the same variant of a small network: it is one level. The full network is always the last. */
+function distinct(variants: readonly Variant[], config: VitConfig): Variant[] {
+  const all = [...variants, fullVariant(config)];
+  const keys = all.map((variant) => JSON.stringify([variant.heads, variant.channels, variant.merge]));
+  return all.filter((_, index) => keys.indexOf(keys[index] ?? '') === index);
+}
+
+async function principalComponents(context: PruningContext, wanted: number): Promise<Components | undefined> {
+  const { fit } = context.images;
+  const width = context.config.embeddingWidth;
+  if (wanted === 0 || fit.count < 2) return undefined;
+  const embeddings = await embedImages(context.model, fit, fit.count, { signal: context.signal });
+  const pca = fitPca(embeddings, fit.count, width, wanted);
+  if (pca.count === 0) return undefined;
+  const [mean, matrix] = [Float32Array.from(pca.mean), Float32Array.from(pca.components)];
+  return { mean, matrix, count: pca.count };
+}
+
+function checkDevice(device = 'auto'): void {
+  if (device === 'auto' || device === 'cpu') return;
+  throw new Problem('engine-unavailable', `Pruning runs on the CPU in this build, not on "${device}".`, {
+    device,
+  });
 }

@@ -48,6 +48,8 @@ const CriterionSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('lamp') }),
   z.strictObject({ kind: z.literal('snip-magnitude'), local: LocalScoreSchema }),
   z.strictObject({ kind: z.literal('best'), settings }),
+  /** Released scores; the job is given the file. */
+  z.strictObject({ kind: z.literal('released'), model: z.string(), sha256: z.string() }),
 ]);
 
 const CorrectionSchema = z.discriminatedUnion('kind', [

@@ -1,14 +1,21 @@
 import { z } from 'zod';
 import type { UnitScores } from './contracts.ts';
 
-const rows = z.array(z.array(z.number()).transform((row) => Float64Array.from(row)));
-const ScoresSchema = z.strictObject({ heads: rows, channels: rows });
+const row = z.array(z.number()).transform((values) => Float64Array.from(values));
+const ScoresSchema = z.strictObject({
+  heads: z.array(row),
+  channels: z.array(row),
+  record: z.record(z.string(), row),
+});
 
 /** Scores as JSON and back, exactly. */
 export function scoresToJson(scores: UnitScores): unknown {
   return {
     heads: scores.heads.map((row) => Array.from(row)),
     channels: scores.channels.map((row) => Array.from(row)),
+    record: Object.fromEntries(
+      Object.entries(scores.record ?? {}).map(([name, values]) => [name, Array.from(values)]),
+    ),
   };
 }
 

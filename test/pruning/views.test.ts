@@ -55,7 +55,11 @@ describe('random resized crops', () => {
 });
 
 describe('the pixels of a crop', () => {
-  const config = tinyConfig();
+  const config = tinyConfig({
+    imageSize: 16,
+    patchSize: 8,
+    preprocessing: { ...tinyConfig().preprocessing, mean: [0.5, 0.45, 0.4], std: [0.25, 0.22, 0.2] },
+  });
   const size = config.imageSize;
 
   it('are the picture itself, normalised, when the crop has the size of the input', async () => {

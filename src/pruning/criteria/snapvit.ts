@@ -27,7 +27,14 @@ export function snapvitCriterion(settings: SnapvitSettings, protection: Protecti
       const factors = evolution
         ? await evolveFactors(context, { local, initial, protection, settings: evolution })
         : initial;
-      return applyFactors(context.config, local, factors);
+      return {
+        ...applyFactors(context.config, local, factors),
+        record: { 'local.heads': flat(local.heads), 'local.channels': flat(local.channels), factors },
+      };
     },
   };
+}
+
+function flat(rows: readonly Float64Array[]): Float64Array {
+  return Float64Array.from(rows.flatMap((row) => Array.from(row)));
 }

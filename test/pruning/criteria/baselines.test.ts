@@ -4,10 +4,10 @@ import { lampCriterion, lampScores } from '../../../src/pruning/criteria/lamp.ts
 import { magnitudeCriterion } from '../../../src/pruning/criteria/magnitude.ts';
 import { sensitivity } from '../../../src/pruning/criteria/snip-magnitude.ts';
 import { randomCriterion } from '../../../src/pruning/criteria/uniform-random.ts';
-import { randomTensors, tinyConfig } from '../../support/tiny-vit.ts';
+import { tinyConfig, tinyTensors } from '../../support/tiny-vit.ts';
 
-const config = tinyConfig();
-const tensors = randomTensors(config);
+const config = tinyConfig({ channels: 20 });
+const tensors = tinyTensors(config);
 // These criteria look at the network's weights and the seed only.
 const context = { config, tensors, seed: 3 } as unknown as PruningContext;
 
