@@ -1,0 +1,7 @@
+export type { Budget, ComputeBudgetBody, Term, TermName } from './budget.ts';
+export { budgetFromBody, ComputeBudgetSchema, tightest } from './budget.ts';
+export { parseBudgetHeader } from './header.ts';
+export type { ProfileEntry, StoredProfile } from './latency-profile.ts';
+export { LatencyProfile, StoredProfileSchema } from './latency-profile.ts';
+export type { LimitedBy, Plan, PlanContext, TierBounds } from './plan.ts';
+export { plan } from './plan.ts';

@@ -1,0 +1,251 @@
+import type { Ladder, Precision } from '../checkpoint/index.ts';
+import { Problem } from '../problem/index.ts';
+import type { Budget } from './budget.ts';
+
+/** What held a request back from the best level; `none` when nothing did. */
+export type LimitedBy = 'none' | 'latency' | 'flops' | 'level' | 'tier' | 'pressure' | 'loading';
+
+/** The level that a request gets. */
+export interface Plan {
+  readonly level: number;
+  readonly precision: Precision;
+  /** Share of the full network's FLOPs. */
+  readonly flops: number;
+  /** Published mean cosine to the full network, in this precision. */
+  readonly fidelity: number;
+  /** Expected time in the engine, ms. */
+  readonly predicted: number;
+  readonly limitedBy: LimitedBy;
+}
+
+/** What the machine and the tier allow at the moment of planning. */
+export interface PlanContext {
+  readonly ladder: Ladder;
+  readonly precisions: readonly Precision[];
+  /** Highest level whose weights are here. */
+  readonly loaded: number;
+  /** Expected time of a level, ms. */
+  predict(level: number, precision: Precision): number;
+  /** Time of the request that is gone already (decoding, queue), ms. @default 0 */
+  readonly elapsed?: number;
+  /** How much of `elapsed` was waiting for others, ms. @default 0 */
+  readonly waited?: number;
+  /** Engine time that one request may take so that the queue drains, ms; absent without pressure. */
+  readonly allowance?: number;
+  readonly tier?: TierBounds;
+}
+
+/** Limits of a traffic tier. */
+export interface TierBounds {
+  readonly floor?: { readonly level?: number; readonly fidelity?: number };
+  readonly ceiling?: { readonly level?: number; readonly flops?: number };
+}
+
+interface Candidate extends Omit<Plan, 'limitedBy'> {
+  readonly gflops: number;
+}
+
+type Reason = Exclude<LimitedBy, 'none'>;
+
+/**
+ * Chooses the level of best published fidelity that the budget, the tier and the moment allow.
+ *
+ * `flops`, `gflops`, `level` and `fidelity` bind always. `latency` is a target: where it cannot be met the fastest level
+ * that keeps the other terms runs, unless it is `;strict`. Pressure and the tier's ceiling lower the level, but never
+ * below the tier's floor or the caller's fidelity. Fidelity decides, not the level's number: a published ladder may
+ * be slightly uneven, and then a smaller level can be the better one.
+ * @throws Problem('budget-unsatisfiable') with the nearest feasible budget
+ */
+export function plan(budget: Budget, context: PlanContext): Plan {
+  const all = candidates(context);
+  const hard = bounds(budget, context);
+  const floor = budget.fidelity?.value ?? 0;
+  const faithful = (candidate: Candidate) => candidate.fidelity >= floor;
+  const allowed = all.filter((candidate) => hard.every(({ holds }) => holds(candidate)));
+  const kept = allowed.filter(faithful);
+  if (kept.length === 0) throw unsatisfiable(budget, context, all, allowed);
+
+  const timed = timeBounds(budget, context);
+  const inTime = kept.filter((candidate) => timed.every(({ holds }) => holds(candidate)));
+  if (inTime.length === 0 && budget.latency?.strict) {
+    const strict = timed.filter(({ reason }) => reason === 'latency');
+    if (!kept.some((candidate) => strict.every(({ holds }) => holds(candidate)))) {
+      throw unsatisfiable(budget, context, all, kept);
+    }
+  }
+  const chosen = inTime.length > 0 ? best(inTime) : fastest(kept);
+  return { ...withoutGflops(chosen), limitedBy: limitedBy(chosen, all, [...hard, ...timed], context) };
+}
+
+interface Bound {
+  readonly reason: Reason;
+  holds(candidate: Candidate): boolean;
+}
+
+function candidates({ ladder, precisions, predict }: PlanContext): Candidate[] {
+  return ladder.flatMap((level, index) =>
+    precisions.flatMap((precision) => {
+      const fidelity = level.fidelity[precision];
+      if (!fidelity) return [];
+      return [
+        {
+          level: index,
+          precision,
+          flops: level.share,
+          gflops: level.flops / 1e9,
+          fidelity: fidelity.mean,
+          predicted: predict(index, precision),
+        },
+      ];
+    }),
+  );
+}
+
+/** Bounds that are never exceeded. */
+function bounds(budget: Budget, context: PlanContext): Bound[] {
+  const { tier, loaded, ladder } = context;
+  const list: Bound[] = [{ reason: 'loading', holds: ({ level }) => level <= loaded }];
+  const { level, flops, gflops } = budget;
+  // A share from the ladder, printed with three digits and sent back, must find its level again.
+  const slack = 5e-4;
+  if (level) list.push({ reason: 'level', holds: (candidate) => candidate.level === level.value });
+  if (flops) list.push({ reason: 'flops', holds: (candidate) => candidate.flops <= flops.value + slack });
+  if (gflops)
+    list.push({ reason: 'flops', holds: (candidate) => candidate.gflops <= gflops.value * (1 + slack) });
+  const top = tier?.ceiling;
+  if (top?.level !== undefined)
+    list.push({ reason: 'tier', holds: (candidate) => candidate.level <= (top.level ?? ladder.length) });
+  if (top?.flops !== undefined)
+    list.push({ reason: 'tier', holds: (candidate) => candidate.flops <= (top.flops ?? 1) + slack });
+  const bottom = tier?.floor;
+  // The caller's own FLOP ceiling may lie below the tier's floor: the floor is a promise to the caller, who waives it.
+  if (bottom && !flops && !gflops && !level) {
+    const reachable = {
+      level: Math.min(bottom.level ?? 0, ladder.length - 1),
+      fidelity: bottom.fidelity ?? 0,
+    };
+    list.push({
+      reason: 'tier',
+      holds: (candidate) =>
+        candidate.level >= Math.min(reachable.level, loaded) &&
+        (candidate.fidelity >= reachable.fidelity || candidate.level === Math.min(loaded, ladder.length - 1)),
+    });
+  }
+  return list;
+}
+
+/** Bounds that give way when nothing satisfies them. */
+function timeBounds(budget: Budget, context: PlanContext): Bound[] {
+  const list: Bound[] = [];
+  const { latency } = budget;
+  const { elapsed = 0, waited = 0, allowance } = context;
+  if (latency) {
+    list.push({ reason: 'latency', holds: ({ predicted }) => predicted + elapsed - waited <= latency.value });
+    // Without the wait it would have fitted: pressure, not the caller's budget, lowered the level.
+    if (waited > 0)
+      list.push({ reason: 'pressure', holds: ({ predicted }) => predicted + elapsed <= latency.value });
+  }
+  if (allowance !== undefined)
+    list.push({ reason: 'pressure', holds: ({ predicted }) => predicted <= allowance });
+  return list;
+}
+
+const best = (list: readonly Candidate[]): Candidate =>
+  list.reduce((a, b) =>
+    b.fidelity > a.fidelity || (b.fidelity === a.fidelity && b.predicted < a.predicted) ? b : a,
+  );
+const fastest = (list: readonly Candidate[]): Candidate =>
+  list.reduce((a, b) =>
+    b.predicted < a.predicted || (b.predicted === a.predicted && b.fidelity > a.fidelity) ? b : a,
+  );
+
+function withoutGflops({ level, precision, flops, fidelity, predicted }: Candidate): Omit<Plan, 'limitedBy'> {
+  return { level, precision, flops, fidelity, predicted };
+}
+
+/** Why not the next better level: the bound that excludes it. */
+function limitedBy(
+  chosen: Candidate,
+  all: readonly Candidate[],
+  list: readonly Bound[],
+  { loaded }: PlanContext,
+): LimitedBy {
+  const better = all.filter(({ fidelity }) => fidelity > chosen.fidelity);
+  if (better.length === 0) return 'none';
+  const next = better.reduce((a, b) => (b.fidelity < a.fidelity ? b : a));
+  const excluded = list.filter(({ holds }) => !holds(next)).map(({ reason }) => reason);
+  const order: readonly Reason[] = ['level', 'flops', 'tier', 'latency', 'pressure', 'loading'];
+  const found = order.find((reason) => excluded.includes(reason));
+  if (found) return found;
+  return next.level > loaded ? 'loading' : 'none';
+}
+
+function unsatisfiable(
+  budget: Budget,
+  context: PlanContext,
+  all: readonly Candidate[],
+  withinBounds: readonly Candidate[],
+): Problem {
+  const loading = context.loaded < context.ladder.length - 1;
+  if (budget.level && (budget.level.value >= context.ladder.length || loading)) {
+    const highest = context.ladder.length - 1;
+    if (budget.level.value > highest) {
+      return refuse(`There is no level ${budget.level.value}; levels go from 0 to ${highest}.`, {
+        level: highest,
+      });
+    }
+    return new Problem(
+      'not-ready',
+      `Level ${budget.level.value} is still being loaded; level ${context.loaded} is the highest so far. Try again shortly.`,
+      { loaded: context.loaded },
+    );
+  }
+  const floor = budget.fidelity?.value;
+  if (floor !== undefined && !all.some(({ fidelity }) => fidelity >= floor)) {
+    const top = best(all);
+    return refuse(`No level has a fidelity of ${floor}; the highest is ${round(top.fidelity)}.`, {
+      fidelity: round(top.fidelity),
+    });
+  }
+  if (floor !== undefined && withinBounds.length > 0) {
+    const needed = all
+      .filter(({ fidelity }) => fidelity >= floor)
+      .reduce((a, b) => (b.flops < a.flops ? b : a));
+    const within = best(withinBounds);
+    if (budget.latency?.strict && withinBounds.some(({ fidelity }) => fidelity >= floor)) {
+      const quick = fastest(withinBounds);
+      const ms = Math.ceil(quick.predicted + (context.elapsed ?? 0));
+      return refuse(
+        `Nothing here answers within ${budget.latency.value} ms with a fidelity of ${floor}; ${ms} ms is feasible.`,
+        { latency: ms, fidelity: floor },
+      );
+    }
+    return refuse(
+      `A fidelity of ${floor} needs ${roundUp(needed.flops)} of the FLOPs, more than the budget allows; within it the best fidelity is ${round(within.fidelity)}.`,
+      { flops: roundUp(needed.flops), fidelity: round(within.fidelity) },
+    );
+  }
+  if (budget.latency?.strict && withinBounds.length > 0) {
+    const ms = Math.ceil(fastest(withinBounds).predicted + (context.elapsed ?? 0));
+    return refuse(`Nothing here answers within ${budget.latency.value} ms; ${ms} ms is feasible.`, {
+      latency: ms,
+    });
+  }
+  const smallest = all.reduce((a, b) => (b.flops < a.flops ? b : a));
+  return refuse(
+    `No level is that small: the smallest takes ${roundUp(smallest.flops)} of the FLOPs (${roundUp(smallest.gflops)} GFLOPs).`,
+    { flops: roundUp(smallest.flops), gflops: roundUp(smallest.gflops) },
+  );
+}
+
+const round = (value: number): number => Math.floor(value * 1000) / 1000;
+const roundUp = (value: number): number => Math.ceil(value * 1000) / 1000;
+
+function refuse(message: string, nearest: Readonly<Record<string, number>>): Problem {
+  const budget = Object.entries(nearest).map(([name, value]) => `${name}=${value}`);
+  return new Problem(
+    'budget-unsatisfiable',
+    `${message} Nearest feasible: Compute-Budget: ${budget.join(' or ')}.`,
+    { nearest },
+  );
+}
