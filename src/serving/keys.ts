@@ -1,0 +1,57 @@
+import { Problem } from '../problem/index.ts';
+import type { Tiers } from './tiers.ts';
+
+const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const unhex = (text: string): Uint8Array =>
+  Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+
+/** A new API key, and what the configuration keeps of it. The key itself is stored nowhere. */
+export async function createKey(): Promise<{ key: string; hash: string }> {
+  const key = `ck_${hex(crypto.getRandomValues(new Uint8Array(24)))}`;
+  const salt = crypto.getRandomValues(new Uint8Array(16));
+  return { key, hash: `sha256:${hex(salt)}:${hex(await digest(salt, key))}` };
+}
+
+/**
+ * The tier of a request.
+ * @param key from `Authorization: Bearer …`, or `undefined`
+ * @throws Problem('missing-key') when there is no default tier, Problem('unknown-key')
+ */
+export async function tierOf(tiers: Tiers, key: string | undefined): Promise<string> {
+  const fallback = Object.entries(tiers).find(([, tier]) => tier.default)?.[0];
+  const secured = Object.values(tiers).some((tier) => tier.keys.length > 0);
+  if (key !== undefined && (secured || fallback === undefined)) {
+    let found: string | undefined;
+    // Every hash is compared, so that the time tells nothing.
+    for (const [name, tier] of Object.entries(tiers)) {
+      for (const hash of tier.keys) if (await matches(key, hash)) found = name;
+    }
+    if (found) return found;
+    // A gateway with an open tier also serves clients that insist on sending some key.
+    if (secured)
+      throw new Problem(
+        'unknown-key',
+        'The API key is not known here. Ask the operator for one (concertina keys create).',
+      );
+  }
+  if (fallback) return fallback;
+  throw new Problem('missing-key', 'Send an API key: Authorization: Bearer <key>.');
+}
+
+async function matches(key: string, hash: string): Promise<boolean> {
+  const [, salt = '', expected = ''] = hash.split(':');
+  const actual = await digest(unhex(salt), key);
+  const wanted = unhex(expected);
+  let difference = actual.length ^ wanted.length;
+  for (let i = 0; i < actual.length; i++) difference |= (actual[i] ?? 0) ^ (wanted[i] ?? 0);
+  return difference === 0;
+}
+
+async function digest(salt: Uint8Array, key: string): Promise<Uint8Array> {
+  const text = new TextEncoder().encode(key);
+  const both = new Uint8Array(salt.length + text.length);
+  both.set(salt);
+  both.set(text, salt.length);
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', both));
+}

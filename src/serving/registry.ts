@@ -1,0 +1,63 @@
+import { Problem } from '../problem/index.ts';
+import type { ServedModel } from './served-model.ts';
+
+/** The models that a gateway serves, by name. Owns them: a model that is replaced is retired when its requests are done. */
+export class ModelRegistry {
+  readonly #models = new Map<string, ServedModel>();
+  #default: string | undefined;
+
+  /** The model of requests that name none: the only one, or the one set here. */
+  set defaultModel(name: string | undefined) {
+    this.#default = name;
+  }
+
+  names(): string[] {
+    return [...this.#models.keys()].sort();
+  }
+
+  all(): ServedModel[] {
+    return [...this.#models.values()];
+  }
+
+  /** Whether every model has answered at some level. */
+  get ready(): boolean {
+    return this.#models.size > 0 && this.all().every((model) => model.loaded >= 0);
+  }
+
+  /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready') */
+  get(name: string | undefined): ServedModel {
+    const wanted = name ?? this.#default ?? (this.#models.size === 1 ? this.names()[0] : undefined);
+    const model = wanted === undefined ? undefined : this.#models.get(wanted);
+    if (!model) {
+      if (this.#models.size === 0)
+        throw new Problem('not-ready', 'No model has been loaded yet. Try again in a moment.', {
+          retryAfter: 1,
+        });
+      throw new Problem(
+        'unknown-model',
+        wanted === undefined
+          ? `Name a model: ${this.names().join(', ')}.`
+          : `There is no model "${wanted}". There are: ${this.names().join(', ')}.`,
+        { models: this.names() },
+      );
+    }
+    if (model.loaded < 0)
+      throw new Problem('not-ready', `Model "${model.name}" is still being loaded. Try again in a moment.`, {
+        retryAfter: 1,
+      });
+    return model;
+  }
+
+  /** Puts a model in its place; the one it replaces finishes its requests and is freed. */
+  async put(model: ServedModel): Promise<void> {
+    const before = this.#models.get(model.name);
+    this.#models.set(model.name, model);
+    await before?.retire();
+  }
+
+  async dispose(): Promise<void> {
+    const models = this.all();
+    this.#models.clear();
+    await Promise.all(models.map((model) => model.retire()));
+  }
+}

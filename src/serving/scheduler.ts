@@ -1,0 +1,332 @@
+import { type Budget, type Plan, plan } from '../budget/index.ts';
+import { Problem } from '../problem/index.ts';
+import type { Clock } from './clock.ts';
+import type { ServedModel } from './served-model.ts';
+import type { Tier, Tiers } from './tiers.ts';
+
+/** The queue should drain within this many times the full network's own time; more than that is pressure. */
+const DRAIN_FACTOR = 4;
+/** A prediction may be this much too short before a request is refused for it. */
+const REFUSAL_MARGIN = 1.1;
+
+export interface EmbedRequest {
+  readonly model: ServedModel;
+  /** `[3, size, size]` float32, normalised. */
+  readonly pixels: Float32Array;
+  readonly budget: Budget;
+  readonly tier: string;
+  /** When the request reached the server, by the scheduler's clock, ms. */
+  readonly arrived: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface EmbedAnswer {
+  /** `[embeddingWidth]` float32, not normalised. */
+  readonly embedding: Float32Array;
+  readonly plan: Plan;
+  /** Waiting for a worker, and in the engine, ms. */
+  readonly queued: number;
+  readonly inferred: number;
+}
+
+/** What the scheduler tells the metrics. */
+export interface SchedulerEvents {
+  dispatched?(tier: string, plan: Plan, queuedMs: number): void;
+  finished?(tier: string, plan: Plan, inferMs: number): void;
+  refused?(tier: string, code: string): void;
+}
+
+interface Waiting extends EmbedRequest {
+  readonly enqueued: number;
+  /** When the answer should be out, ms on the clock; infinite without a time term. Orders the queue. */
+  readonly due: number;
+  /** When the answer becomes worthless. */
+  readonly expires: number;
+  resolve(answer: EmbedAnswer): void;
+  reject(reason: unknown): void;
+  release(): void;
+}
+
+interface TierState {
+  readonly waiting: Waiting[];
+  running: number;
+  /** Work received divided by weight: the tier with the least goes first. */
+  virtual: number;
+}
+
+/**
+ * Decides who runs next, and at which level. Earliest deadline first inside a tier, weighted fair between tiers; the
+ * level is chosen when a worker is free, from the slack that is left then. A request that cannot be met even at its floor
+ * is refused at once. There is no timer: arrivals and completions drive it.
+ */
+export class Scheduler {
+  readonly #clock: Clock;
+  readonly #events: SchedulerEvents;
+  readonly #states = new Map<string, TierState>();
+  #tiers: Tiers;
+  #running = 0;
+  #virtual = 0;
+  #draining = false;
+  #drained: (() => void) | undefined;
+
+  constructor(tiers: Tiers, clock: Clock, events: SchedulerEvents = {}) {
+    this.#tiers = tiers;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  get tiers(): Tiers {
+    return this.#tiers;
+  }
+
+  /** New limits; requests that wait keep their place. */
+  set tiers(tiers: Tiers) {
+    this.#tiers = tiers;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Requests of a tier that wait and run. */
+  load(tier: string): { waiting: number; running: number } {
+    const state = this.#states.get(tier);
+    return { waiting: state?.waiting.length ?? 0, running: state?.running ?? 0 };
+  }
+
+  /**
+   * @throws Problem('budget-unsatisfiable'), ('tier-saturated'), ('overloaded'), ('deadline-exceeded'), ('draining'),
+   *   ('client-closed-request')
+   */
+  async embed(request: EmbedRequest): Promise<EmbedAnswer> {
+    try {
+      return await this.#admit(request);
+    } catch (error) {
+      if (error instanceof Problem) this.#events.refused?.(request.tier, error.code);
+      throw error;
+    }
+  }
+
+  /** Finishes what has been accepted and refuses the rest. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#running + this.#waiting() === 0) return;
+    await new Promise<void>((done) => {
+      this.#drained = done;
+    });
+  }
+
+  #admit(request: EmbedRequest): Promise<EmbedAnswer> {
+    if (this.#draining)
+      throw new Problem('draining', 'This gateway is shutting down; send the request again.', {
+        retryAfter: 1,
+      });
+    if (request.signal?.aborted) throw gone();
+    const tier = this.#tierOf(request.tier);
+    const state = this.#state(request.tier);
+    if (state.waiting.length >= tier.queue) {
+      throw new Problem(
+        'tier-saturated',
+        `${state.waiting.length} requests of the ${request.tier} tier are waiting already. Try again in a second.`,
+        { retryAfter: 1, tier: request.tier },
+      );
+    }
+    const budget = withDefaults(request.budget, tier);
+    // Says now, not after waiting, that no level satisfies the terms.
+    const floor = plan(budget, { ...this.#context(request, tier, 0), allowance: 0 });
+    this.#refuseHopeless({ ...request, budget }, floor.predicted);
+    return new Promise((resolve, reject) => {
+      const abort = () => this.#drop(waiting, gone());
+      const waiting: Waiting = {
+        ...request,
+        budget,
+        enqueued: this.#clock.now(),
+        due:
+          request.arrived +
+          Math.min(
+            budget.latency?.value ?? Number.POSITIVE_INFINITY,
+            budget.deadline?.value ?? Number.POSITIVE_INFINITY,
+          ),
+        expires: request.arrived + (budget.deadline?.value ?? Number.POSITIVE_INFINITY),
+        resolve,
+        reject,
+        release: request.model.enter(),
+      };
+      request.signal?.addEventListener('abort', abort, { once: true });
+      if (state.waiting.length === 0 && state.running === 0)
+        state.virtual = Math.max(state.virtual, this.#virtual);
+      insertByDue(state.waiting, waiting);
+      this.#dispatch();
+    });
+  }
+
+  /** A strict latency or a deadline that even the floor cannot keep behind the requests already due before it. */
+  #refuseHopeless(request: EmbedRequest, floorMs: number): void {
+    const { deadline, latency } = request.budget;
+    const limit = Math.min(
+      deadline?.value ?? Number.POSITIVE_INFINITY,
+      latency?.strict ? latency.value : Number.POSITIVE_INFINITY,
+    );
+    if (limit === Number.POSITIVE_INFINITY) return;
+    const workers = request.model.engine.concurrency;
+    const due = request.arrived + limit;
+    const before = this.#state(request.tier).waiting.filter((other) => other.due <= due).length;
+    const busy = Math.max(0, this.#running + before - workers + 1);
+    const elapsed = this.#clock.now() - request.arrived;
+    const expected = elapsed + (Math.ceil(busy / workers) + 1) * floorMs;
+    if (elapsed >= limit) throw late(limit);
+    if (expected > limit * REFUSAL_MARGIN) {
+      throw new Problem(
+        'overloaded',
+        `The request would take about ${Math.ceil(expected)} ms under the present load, even at its smallest level, more than the ${limit} ms it may take.`,
+        { retryAfter: 1, expected: Math.ceil(expected) },
+      );
+    }
+  }
+
+  #dispatch(): void {
+    for (;;) {
+      const next = this.#next();
+      if (!next) break;
+      void this.#run(next.name, next.waiting);
+    }
+    if (this.#draining && this.#running + this.#waiting() === 0) this.#drained?.();
+  }
+
+  /** The first of the tier that has had the least of its share, if a worker is free. */
+  #next(): { name: string; waiting: Waiting } | undefined {
+    let chosen: { name: string; state: TierState } | undefined;
+    for (const [name, state] of this.#states) {
+      const first = state.waiting[0];
+      if (!first || state.running >= this.#tierOf(name).concurrency) continue;
+      if (this.#running >= first.model.engine.concurrency) continue;
+      if (!chosen || state.virtual < chosen.state.virtual) chosen = { name, state };
+    }
+    const waiting = chosen?.state.waiting.shift();
+    return chosen && waiting && { name: chosen.name, waiting };
+  }
+
+  async #run(name: string, waiting: Waiting): Promise<void> {
+    const state = this.#state(name);
+    const tier = this.#tierOf(name);
+    const now = this.#clock.now();
+    if (now >= waiting.expires) {
+      this.#settle(waiting, () => waiting.reject(late(waiting.expires - waiting.arrived)));
+      return;
+    }
+    let chosen: Plan;
+    try {
+      chosen = plan(waiting.budget, this.#context(waiting, tier, now - waiting.enqueued));
+    } catch (error) {
+      this.#settle(waiting, () => waiting.reject(error));
+      return;
+    }
+    this.#virtual = state.virtual;
+    state.virtual += chosen.predicted / tier.weight;
+    state.running++;
+    this.#running++;
+    const queued = now - waiting.enqueued;
+    this.#events.dispatched?.(name, chosen, queued);
+    try {
+      const { level, precision } = chosen;
+      const embedding = await waiting.model.engine.embed(waiting.pixels, 1, { level, precision });
+      const inferred = this.#clock.now() - now;
+      waiting.model.profile.observe(level, precision, 1, inferred);
+      this.#events.finished?.(name, chosen, inferred);
+      waiting.resolve({ embedding, plan: chosen, queued, inferred });
+    } catch (error) {
+      waiting.reject(error);
+    } finally {
+      state.running--;
+      this.#running--;
+      waiting.release();
+      this.#dispatch();
+    }
+  }
+
+  #context(request: EmbedRequest, tier: Tier, waited: number) {
+    const { model } = request;
+    const queued = this.#waiting();
+    const workers = model.engine.concurrency;
+    const full = model.predict(model.ladder.length - 1, 'fp32');
+    const rounds = Math.ceil(queued / workers);
+    return {
+      ladder: model.ladder,
+      precisions: model.precisions,
+      loaded: model.loaded,
+      predict: (level: number, precision: 'fp32' | 'int8') => model.predict(level, precision),
+      elapsed: this.#clock.now() - request.arrived,
+      waited,
+      // With one round or less waiting there is no pressure.
+      ...(rounds > 1 ? { allowance: (DRAIN_FACTOR * full) / rounds } : {}),
+      tier: bounds(tier),
+    };
+  }
+
+  /** Takes a request that has not been started out of its queue. */
+  #drop(waiting: Waiting, reason: Problem): void {
+    const state = this.#state(waiting.tier);
+    const index = state.waiting.indexOf(waiting);
+    if (index < 0) return;
+    state.waiting.splice(index, 1);
+    this.#settle(waiting, () => waiting.reject(reason));
+    this.#dispatch();
+  }
+
+  #settle(waiting: Waiting, answer: () => void): void {
+    waiting.release();
+    answer();
+  }
+
+  #waiting(): number {
+    let total = 0;
+    for (const state of this.#states.values()) total += state.waiting.length;
+    return total;
+  }
+
+  #tierOf(name: string): Tier {
+    const tier = this.#tiers[name];
+    // A tier that a reload removed still finishes its requests, with the limits of any other.
+    const fallback = tier ?? Object.values(this.#tiers)[0];
+    if (!fallback) throw new Problem('internal-error', 'There are no tiers.');
+    return fallback;
+  }
+
+  #state(name: string): TierState {
+    const state = this.#states.get(name) ?? { waiting: [], running: 0, virtual: this.#virtual };
+    this.#states.set(name, state);
+    return state;
+  }
+}
+
+/** Earliest due first; the same due keeps the order of arrival. */
+function insertByDue(queue: Waiting[], waiting: Waiting): void {
+  let at = queue.length;
+  while (at > 0 && (queue[at - 1]?.due ?? 0) > waiting.due) at--;
+  queue.splice(at, 0, waiting);
+}
+
+function withDefaults(budget: Budget, tier: Tier): Budget {
+  return budget.latency || tier.latency === undefined
+    ? budget
+    : { ...budget, latency: { value: tier.latency, strict: false } };
+}
+
+function bounds(tier: Tier) {
+  const floor = {
+    ...(tier.floor?.level === undefined ? {} : { level: tier.floor.level }),
+    ...(tier.floor?.fidelity === undefined ? {} : { fidelity: tier.floor.fidelity }),
+  };
+  const ceiling = {
+    ...(tier.ceiling?.level === undefined ? {} : { level: tier.ceiling.level }),
+    ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
+  };
+  return { floor, ceiling };
+}
+
+const gone = () =>
+  new Problem('client-closed-request', 'The caller went away before the request was started.');
+const late = (ms: number) =>
+  new Problem('deadline-exceeded', `The deadline of ${ms} ms passed before the request was started.`, {
+    deadline: ms,
+  });

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { Problem } from '../problem/index.ts';
+
+const whole = z.number().int().positive();
+
+const TierSchema = z.strictObject({
+  /** Requests without a key go here; at most one tier may say so. */
+  default: z.boolean().default(false),
+  /** Share of the machine under contention, relative to the other tiers. */
+  weight: z.number().positive().default(1),
+  /** Requests of the tier in the engine at a time. */
+  concurrency: whole.default(64),
+  /** Requests of the tier that may wait. */
+  queue: whole.default(256),
+  rateLimit: z.strictObject({ requests: whole, windowSeconds: z.number().positive() }).optional(),
+  /** Pressure never pushes a request below this. */
+  floor: z
+    .strictObject({
+      level: z.number().int().nonnegative().optional(),
+      fidelity: z.number().min(0).max(1).optional(),
+    })
+    .optional(),
+  /** No request of the tier gets more than this. */
+  ceiling: z
+    .strictObject({
+      level: z.number().int().nonnegative().optional(),
+      flops: z.number().positive().max(1).optional(),
+    })
+    .optional(),
+  /** Latency target of requests that name none, ms. */
+  latency: z.number().positive().optional(),
+  /** Salted hashes of API keys, as `concertina keys create` prints them. */
+  keys: z.array(z.string().regex(/^sha256:[0-9a-f]{16,64}:[0-9a-f]{64}$/)).default([]),
+  /** Used by the deployment files only. */
+  scaling: z.record(z.string(), z.unknown()).optional(),
+});
+export type Tier = z.infer<typeof TierSchema>;
+
+/** The `tiers` configuration: read by every gateway and by the deployment files. */
+export const TiersSchema = z
+  .strictObject({ tiers: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/), TierSchema) })
+  .refine(({ tiers }) => Object.keys(tiers).length > 0, 'there must be at least one tier')
+  .refine(
+    ({ tiers }) => Object.values(tiers).filter((tier) => tier.default).length <= 1,
+    'only one tier may be the default',
+  );
+export type Tiers = Readonly<Record<string, Tier>>;
+
+/** One open tier, for a gateway that was given no configuration. */
+export const OPEN_TIERS: Tiers = TiersSchema.parse({ tiers: { open: { default: true } } }).tiers;
+
+/** @throws Problem('invalid-settings') naming the place in the configuration */
+export function parseTiers(config: unknown): Tiers {
+  const parsed = TiersSchema.safeParse(config);
+  if (parsed.success) return parsed.data.tiers;
+  const issue = parsed.error.issues[0];
+  throw new Problem(
+    'invalid-settings',
+    `The tiers configuration cannot be used: ${issue?.path.join('.') || 'the document'}: ${issue?.message}. deploy/tiers.yaml is an example.`,
+    { issues: parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })) },
+  );
+}
