@@ -7,4 +7,9 @@ export type {
   GradientRequest,
   Gradients,
 } from './engine.ts';
-export { createOnnxAnalysis, type OnnxAnalysisOptions } from './onnx/index.ts';
+export {
+  createOnnxAnalysis,
+  createOnnxModel,
+  type OnnxAnalysisOptions,
+  type OnnxModelOptions,
+} from './onnx/index.ts';

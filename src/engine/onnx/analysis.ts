@@ -17,7 +17,7 @@ import {
   sharedDims,
   unitDims,
 } from './network-inputs.ts';
-import type { ArrayView, Outputs, PlainTensor } from './protocol.ts';
+import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './protocol.ts';
 import { structureKey, structureOf } from './structure.ts';
 import type { EngineWorker } from './worker-client.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -194,13 +194,12 @@ class OnnxAnalysis implements AnalysisModel {
 
   /** Sends what the worker does not have yet: weights, arrangement, session, inputs of the call. */
   async #give(worker: EngineWorker, call: Call): Promise<void> {
-    if (!worker.holds.has('weights')) await this.#giveWeights(worker);
+    await worker.ensure('weights', () => this.#giveWeights(worker));
     const prefix = call.network.units ? await this.#arrange(worker, call.network.units) : '';
     await this.#openSession(worker, call);
-    const held = `inputs ${call.inputs}`;
-    if (worker.holds.has(held)) return;
-    await worker.send({ kind: 'bind', inputs: call.inputs, ...this.#inputsOf(call, prefix) });
-    worker.holds.add(held);
+    await worker.ensure(`inputs ${call.inputs}`, async () => {
+      await worker.send({ kind: 'bind', inputs: call.inputs, ...this.#inputsOf(call, prefix) });
+    });
   }
 
   async #giveWeights(worker: EngineWorker): Promise<void> {
@@ -210,36 +209,32 @@ class OnnxAnalysis implements AnalysisModel {
       await worker.send({ kind: 'allocate', array, length: data.length });
       await worker.send({ kind: 'write', array, at: 0, data: asOwnView(data) });
     }
-    worker.holds.add('weights');
   }
 
   /** Keeps a copy of the unit tensors in the given order. @returns the prefix of the copies' names */
   async #arrange(worker: EngineWorker, units: UnitOrder): Promise<string> {
     const key = `order ${orderDigest(units)}/`;
-    if (!refresh(worker, key)) {
+    await worker.ensure(key, async () => {
       for (const { name, block, kind, rowLength } of this.#table.units) {
         const rows = Int32Array.from(units[kind][block] ?? []);
         await worker.send({ kind: 'gather', array: key + name, from: name, rows, rowLength });
       }
-      worker.holds.add(key);
-    }
-    for (const old of oldest(worker, 'order ', KEPT.orders)) {
+    });
+    for (const old of worker.given('order ').slice(0, -KEPT.orders)) {
+      worker.lose(old);
       await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
-      worker.holds.delete(old);
     }
     return key;
   }
 
   async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
-    const key = `session ${session}`;
-    if (!refresh(worker, key)) {
+    await worker.ensure(`session ${session}`, async () => {
       const options = { device: 'cpu', threads: this.#threads } as const;
       await worker.send({ kind: 'open', session, ...graph().encode(), options });
-      worker.holds.add(key);
-    }
-    for (const old of oldest(worker, 'session ', KEPT.sessions)) {
+    });
+    for (const old of worker.given('session ').slice(0, -KEPT.sessions)) {
+      worker.lose(old);
       await worker.send({ kind: 'close', session: old.slice('session '.length) });
-      worker.holds.delete(old);
     }
   }
 
@@ -276,7 +271,7 @@ class OnnxAnalysis implements AnalysisModel {
 
   async #forgetCall({ inputs }: Call): Promise<void> {
     for (const worker of this.#pool.workers) {
-      if (!worker.alive || !worker.holds.delete(`inputs ${inputs}`)) continue;
+      if (!worker.alive || !worker.lose(`inputs ${inputs}`)) continue;
       await worker.send({ kind: 'unbind', inputs });
     }
   }
@@ -302,18 +297,6 @@ function cut(
   );
 }
 
-/** The float data of one output of a graph. */
-function floats(outputs: Outputs, name: string): Float32Array {
-  const data = outputs[name]?.data;
-  if (data instanceof Float32Array) return data;
-  throw new Problem('engine-failed', `The graph gave no float output "${name}".`);
-}
-
-/** A copy where `data` views a larger buffer: posting a view copies all of the buffer under it. */
-function asOwnView(data: Float32Array): Float32Array {
-  return data.byteLength === data.buffer.byteLength ? data : data.slice();
-}
-
 function orderDigest({ heads, channels }: UnitOrder): string {
   const hash = createHash('sha256');
   for (const order of [...heads, ...channels]) hash.update(Int32Array.of(order.length, ...order));
@@ -328,19 +311,6 @@ function meanInputs(centre: NonNullable<GradientRequest['centre']>): Record<stri
     }
   }
   return inputs;
-}
-
-/** Moves a key to the end of what the worker holds: the order is that of last use. @returns whether it was there */
-function refresh(worker: EngineWorker, key: string): boolean {
-  const held = worker.holds.delete(key);
-  if (held) worker.holds.add(key);
-  return held;
-}
-
-/** Keys with a prefix beyond the `kept` most recently used. */
-function oldest(worker: EngineWorker, prefix: string, kept: number): string[] {
-  const keys = [...worker.holds].filter((key) => key.startsWith(prefix));
-  return keys.slice(0, Math.max(0, keys.length - kept));
 }
 
 function tooManyUnits(name: string, count: number, available: number): Problem {

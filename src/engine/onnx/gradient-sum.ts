@@ -1,8 +1,7 @@
-import { Problem } from '../../problem/index.ts';
 import type { VitConfig } from '../../vit/index.ts';
 import type { Gradients } from '../engine.ts';
 import type { DerivativeKinds } from './backward.ts';
-import type { Outputs } from './protocol.ts';
+import { floats, type Outputs } from './protocol.ts';
 
 /** Puts the chunks of a batch together: sums for weights, rows for images. */
 export class GradientSum {
@@ -39,17 +38,11 @@ export class GradientSum {
   }
 
   #place(rows: Float32Array, first: number, outputs: Outputs, name: string): void {
-    rows.set(output(outputs, name), (first * rows.length) / this.#count);
+    rows.set(floats(outputs, name), (first * rows.length) / this.#count);
   }
 }
 
 function accumulate(sum: Float32Array, outputs: Outputs, name: string): void {
-  const part = output(outputs, name);
+  const part = floats(outputs, name);
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
-}
-
-function output(outputs: Outputs, name: string): Float32Array {
-  const data = outputs[name]?.data;
-  if (data instanceof Float32Array) return data;
-  throw new Problem('engine-failed', `The graph gave no float output "${name}".`);
 }

@@ -1,1 +1,2 @@
 export { createOnnxAnalysis, type OnnxAnalysisOptions } from './analysis.ts';
+export { createOnnxModel, type OnnxModelOptions } from './elastic.ts';

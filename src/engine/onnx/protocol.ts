@@ -1,3 +1,5 @@
+import { Problem } from '../../problem/index.ts';
+
 /** What an engine worker is told and what it answers. A worker knows arrays, sets of inputs and sessions, not networks. */
 
 /** A tensor as it is handed over. */
@@ -66,3 +68,15 @@ export type Outputs = Readonly<Record<string, PlainTensor>>;
 export type Reply =
   | { readonly id: number; readonly outputs: Outputs | null }
   | { readonly id: number; readonly error: string };
+
+/** The float data of one output of a graph. */
+export function floats(outputs: Outputs, name: string): Float32Array {
+  const data = outputs[name]?.data;
+  if (data instanceof Float32Array) return data;
+  throw new Problem('engine-failed', `The graph gave no float output "${name}".`);
+}
+
+/** A copy where `data` views a larger buffer: posting a view copies all of the buffer under it. */
+export function asOwnView(data: Float32Array): Float32Array {
+  return data.byteLength === data.buffer.byteLength ? data : data.slice();
+}

@@ -13,8 +13,8 @@ interface Waiting {
 
 /** One engine thread, as its owner sees it. Commands are carried out in the order in which they are sent. */
 export class EngineWorker {
-  /** What this worker has been given, by keys of the owner's choice: it asks before it sends again. */
-  readonly holds = new Set<string>();
+  /** What this worker has been given (or is being given), by keys of the owner's choice, least recently used first. */
+  readonly #given = new Map<string, Promise<void>>();
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   readonly #timeoutMs: number;
@@ -38,6 +38,26 @@ export class EngineWorker {
   /** Thread id, for tests that end a worker from outside. */
   get threadId(): number {
     return this.#worker.threadId;
+  }
+
+  /** Gives the worker something once: a second call with the key waits for the first. */
+  ensure(key: string, give: () => Promise<void>): Promise<void> {
+    const known = this.#given.get(key);
+    const given = known ?? give();
+    this.#given.delete(key);
+    this.#given.set(key, given);
+    if (!known) given.catch(() => this.#given.delete(key));
+    return given;
+  }
+
+  /** Keys with a prefix that the worker has been given, least recently used first. */
+  given(prefix: string): string[] {
+    return [...this.#given.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  /** Notes that the worker has lost what a key stands for. @returns whether it had it */
+  lose(key: string): boolean {
+    return this.#given.delete(key);
   }
 
   /**

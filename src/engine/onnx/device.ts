@@ -1,0 +1,38 @@
+import { listSupportedBackends } from 'onnxruntime-node';
+import { Problem } from '../../problem/index.ts';
+import { GraphBuilder } from './graph.ts';
+import { floats, type SessionOptions } from './protocol.ts';
+import type { EngineWorker } from './worker-client.ts';
+
+export type Device = SessionOptions['device'];
+
+/** What `auto` stands for: CUDA where this installation of ONNX Runtime has it, otherwise the CPU. */
+export function chooseDevice(wanted: Device | 'auto'): Device {
+  if (wanted !== 'auto') return wanted;
+  return listSupportedBackends().some(({ name }) => name === 'cuda') ? 'cuda' : 'cpu';
+}
+
+/**
+ * Adds two numbers on the device.
+ * @throws Problem('engine-unavailable') when that does not work
+ */
+export async function probeDevice(worker: EngineWorker, options: SessionOptions): Promise<void> {
+  const g = new GraphBuilder();
+  const input = g.input('x', 'float', [1]);
+  g.output('sum', g.op('Add', [input, g.float(1)]), 'float', [1]);
+  try {
+    await worker.send({ kind: 'open', session: 'probe', ...g.encode(), options });
+    const x = { type: 'float32', dims: [1], data: Float32Array.of(1) } as const;
+    const sum = floats(await worker.run('probe', null, { x }), 'sum')[0];
+    if (sum !== 2) throw new Error(`1 + 1 gave ${sum}`);
+    await worker.send({ kind: 'close', session: 'probe' });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Problem(
+      'engine-unavailable',
+      `ONNX Runtime cannot use the device "${options.device}" here: ${reason} Choose another with --device.`,
+      { device: options.device },
+      { cause },
+    );
+  }
+}
