@@ -15,6 +15,7 @@ const MAY_IMPORT = {
   evaluation: ['pruning', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
   serving: ['budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
   gateway: ['serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
+  host: ['gateway', 'serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
   client: [],
 };
 

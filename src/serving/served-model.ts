@@ -18,6 +18,8 @@ export class ServedModel {
   readonly ladder: Ladder;
   readonly profile: LatencyProfile;
   readonly engine: ElasticModel;
+  /** When this gateway took it up, seconds since 1970. */
+  readonly created = Math.floor(Date.now() / 1000);
   readonly #clock: Clock;
   #warm = -1;
   #components: Components | undefined;
@@ -54,8 +56,15 @@ export class ServedModel {
     return this.engine.precisions;
   }
 
-  /** Takes the weights in level order; each level is measured before it is offered. */
-  async load(levels: AsyncIterable<LevelWeights>, signal?: AbortSignal): Promise<void> {
+  /**
+   * Takes the weights in level order; each level is measured before it is offered.
+   * @param offered told about every level that may be asked for from now on
+   */
+  async load(
+    levels: AsyncIterable<LevelWeights>,
+    signal?: AbortSignal,
+    offered: (level: number) => void = () => {},
+  ): Promise<void> {
     for await (const weights of levels) {
       signal?.throwIfAborted();
       const mean = weights.shared.get('pca.mean');
@@ -65,6 +74,7 @@ export class ServedModel {
       await this.engine.install(weights);
       await this.#warmUp(weights.level);
       this.#warm = weights.level;
+      offered(weights.level);
     }
   }
 

@@ -1,0 +1,102 @@
+import type { Context, Next } from 'hono';
+import { Problem } from '../problem/index.ts';
+import { type RateState, tierOf } from '../serving/index.ts';
+import type { GatewayEnvironment } from './environment.ts';
+import type { GatewayOptions } from './options.ts';
+import { asProblem, problemResponse } from './problem-response.ts';
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Gives every request an id, turns what is thrown into a problem, and tells the observers about the answer. */
+export function observe({ clock, observers = [] }: GatewayOptions) {
+  return async function observe(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
+    const arrived = clock.now();
+    const given = c.req.header('X-Request-Id');
+    const requestId = given && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+    const notes = {};
+    c.set('requestId', requestId);
+    c.set('arrived', arrived);
+    c.set('notes', notes);
+    await next();
+    c.header('X-Request-Id', requestId);
+    if (observers.length === 0) return;
+    const record = {
+      event: 'request',
+      requestId,
+      method: c.req.method,
+      route: routeOf(c),
+      status: c.res.status,
+      tier: c.get('tier'),
+      durationMs: clock.now() - arrived,
+      items: [],
+      ...notes,
+    } as const;
+    for (const observer of observers) observer(record);
+  };
+}
+
+/** The pattern that matched, so that logs and metrics have a bounded number of routes. */
+function routeOf(c: Context<GatewayEnvironment>): string {
+  const { path } = c.req;
+  if (/^.*\/v1\/models\/[^/]+$/.test(path)) return '/v1/models/:id';
+  const known = /\/(v1\/embeddings|v1\/embed|v1\/models|livez|readyz|metrics|openapi\.json|docs)$/.exec(path);
+  if (known) return `/${known[1]}`;
+  return path === '/' ? '/' : 'other';
+}
+
+/** Answers what was thrown with problem details. */
+export function onError(log: (problem: Problem, requestId: string) => void) {
+  return function onError(error: Error, c: Context<GatewayEnvironment>): Response {
+    const problem = asProblem(error);
+    const requestId = c.get('requestId');
+    const notes = c.get('notes');
+    if (notes) notes.code = problem.code;
+    if (problem.code === 'internal-error') log(problem, requestId);
+    const response = problemResponse(problem, requestId);
+    // Limits that were told before the failure stay told.
+    for (const name of ['RateLimit', 'RateLimit-Policy']) {
+      const value = c.res.headers.get(name);
+      if (value) response.headers.set(name, value);
+    }
+    return response;
+  };
+}
+
+/** Finds the caller's tier by the API key, and takes one request from its rate. */
+export function admit({ scheduler, limiter, tier: only }: GatewayOptions) {
+  return async function admit(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
+    const key =
+      /^Bearer[ ]+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? c.req.header('X-Api-Key');
+    const { tiers } = scheduler;
+    const single = only === undefined ? undefined : tiers[only];
+    const tier = await tierOf(only !== undefined && single ? { [only]: single } : tiers, key);
+    c.set('tier', tier);
+    const state = limiter.take(tiers, tier, key ?? 'anonymous');
+    if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);
+    await next();
+  };
+}
+
+/** RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers). */
+export function rateHeaders(tier: string, state: RateState): Record<string, string> {
+  return {
+    'RateLimit-Policy': `"${tier}";q=${state.limit};w=${state.windowSeconds}`,
+    RateLimit: `"${tier}";r=${state.remaining};t=${state.resetSeconds}`,
+  };
+}
+
+/** What is not a route: 404, or 405 where only the method is wrong. */
+export function notFound(methods: ReadonlyMap<string, string>) {
+  return function notFound(c: Context<GatewayEnvironment>): Response {
+    const path = c.req.path.replace(/^(.*\/v1\/models)\/[^/]+$/, '$1/:id');
+    const allow = [...methods].find(([route]) => path === route || path.endsWith(route))?.[1];
+    if (allow)
+      throw new Problem('method-not-allowed', `${c.req.path} takes ${allow}, not ${c.req.method}.`, {
+        allow,
+      });
+    throw new Problem(
+      'unknown-route',
+      `There is nothing at ${c.req.path.slice(0, 200)}. GET /docs describes what there is.`,
+    );
+  };
+}

@@ -1,0 +1,36 @@
+import type { Clock, ModelRegistry, RateLimiter, Scheduler } from '../serving/index.ts';
+import type { ImageDecoder } from '../vit/index.ts';
+import type { Limits } from './limits.ts';
+import type { RequestRecord } from './record.ts';
+
+/** Everything that the application works with; entry points make it for their platform. */
+export interface GatewayOptions {
+  readonly registry: ModelRegistry;
+  readonly scheduler: Scheduler;
+  readonly limiter: RateLimiter;
+  readonly decoder: ImageDecoder;
+  readonly clock: Clock;
+  readonly limits?: Partial<Limits>;
+  /** Serves one tier only, whatever others the configuration names (a Lambda function per tier). */
+  readonly tier?: string;
+  /** Path that a proxy leaves in front of ours. @default '' */
+  readonly basePath?: string;
+  /** Fetches images by URL; without it URL inputs are refused. */
+  readonly fetchImage?: FetchImage;
+  /** Told about every request, once it is answered: logs, metrics. */
+  readonly observers?: readonly ((record: RequestRecord) => void)[];
+  /** The metrics page. */
+  readonly metrics?: () => Promise<{ readonly body: string; readonly contentType: string }>;
+  /** Files of the playground, by path (`/`, `/playground.js`). */
+  readonly assets?: (path: string) => Promise<Asset | undefined>;
+  /** Of this software, for the OpenAPI document. */
+  readonly version: string;
+}
+
+/** @throws Problem('url-not-allowed'), ('image-fetch-failed'), ('body-too-large') */
+export type FetchImage = (url: string, signal: AbortSignal) => Promise<Uint8Array>;
+
+export interface Asset {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly contentType: string;
+}

@@ -1,0 +1,39 @@
+import type { LimitedBy } from '../budget/index.ts';
+import type { Precision } from '../checkpoint/index.ts';
+import type { ProblemCode } from '../problem/index.ts';
+
+/** One request as logs and metrics see it. Holds neither image data nor keys. */
+export interface RequestRecord {
+  readonly event: 'request';
+  readonly requestId: string;
+  readonly method: string;
+  /** The route's pattern (`/v1/models/:id`), so that it is a bounded label. */
+  readonly route: string;
+  readonly status: number;
+  /** Code of the problem, if there was one. */
+  readonly code?: ProblemCode | undefined;
+  readonly tier?: string | undefined;
+  readonly model?: string | undefined;
+  /** From the first byte read to the answer made, ms. */
+  readonly durationMs: number;
+  readonly items: readonly ItemRecord[];
+  /** Whether the latency target was met; absent without one. */
+  readonly budgetMet?: boolean | undefined;
+  /** What held the least faithful image back. */
+  readonly limitedBy?: LimitedBy | undefined;
+}
+
+/** One image of a request. */
+export interface ItemRecord {
+  readonly level: number;
+  readonly precision: Precision;
+  readonly flops: number;
+  readonly fidelity: number;
+  readonly limitedBy: LimitedBy;
+  /** Expected when it was dispatched, and measured, ms. */
+  readonly predicted: number;
+  readonly inferMs: number;
+  readonly queueMs: number;
+  readonly decodeMs: number;
+  readonly fetchMs: number;
+}

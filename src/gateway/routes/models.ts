@@ -1,0 +1,60 @@
+import type { Context } from 'hono';
+import type { ServedModel } from '../../serving/index.ts';
+import { totalTokens } from '../../vit/index.ts';
+import type { GatewayEnvironment } from '../environment.ts';
+import type { GatewayOptions } from '../options.ts';
+import type { ModelResponse } from '../request-schemas.ts';
+
+/** `GET /v1/models` */
+export function listModels({ registry }: GatewayOptions) {
+  return function listModels(c: Context<GatewayEnvironment>): Response {
+    return c.json({ object: 'list', data: registry.all().map(describe) });
+  };
+}
+
+/** `GET /v1/models/{id}`: the ladder, with what each level takes on this machine. */
+export function getModel({ registry }: GatewayOptions) {
+  return function getModel(c: Context<GatewayEnvironment>): Response {
+    const model = registry.get(c.req.param('id'));
+    c.get('notes').model = model.name;
+    return c.json(describe(model));
+  };
+}
+
+function describe(model: ServedModel): ModelResponse {
+  const { config } = model;
+  return {
+    id: model.name,
+    object: 'model',
+    created: model.created,
+    owned_by: 'concertina',
+    digest: model.digest,
+    architecture: config.architecture,
+    image_size: config.imageSize,
+    dimensions: config.embeddingWidth,
+    components: model.components?.count ?? 0,
+    blocks: {
+      depth: config.depth,
+      heads: config.heads,
+      channels: config.channels,
+      tokens: totalTokens(config),
+    },
+    ladder: model.ladder.map((level, index) => {
+      const loaded = index <= model.loaded;
+      return {
+        level: index,
+        flops: level.share,
+        gflops: level.flops / 1e9,
+        params: level.params,
+        memory: level.memory,
+        fidelity: level.fidelity.fp32.mean,
+        fidelity_p5: level.fidelity.fp32.p5,
+        ...(loaded ? { predicted_ms: Number(model.predict(index, 'fp32').toFixed(3)) } : {}),
+        loaded,
+        heads: level.heads,
+        channels: level.channels,
+        merge: level.merge,
+      };
+    }),
+  };
+}

@@ -1,0 +1,175 @@
+import type { Server } from 'node:http';
+import { createAdaptorServer } from '@hono/node-server';
+import sharp from 'sharp';
+import type { OnnxModelOptions } from '../engine/index.ts';
+import { createGateway, type FetchImage, type Limits } from '../gateway/index.ts';
+import { Problem } from '../problem/index.ts';
+import { ModelRegistry, OPEN_TIERS, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
+import type { ObjectStore } from '../storage/index.ts';
+import { sharpDecoder } from '../vit/node.ts';
+import { folderAssets } from './assets.ts';
+import { type GatewayLog, gatewayLog } from './log.ts';
+import { ModelLoader } from './model-loader.ts';
+import { prometheusMetrics } from './prometheus.ts';
+import { readTiers, watchTiers } from './tiers-file.ts';
+import { VERSION } from './version.ts';
+
+export interface ServerOptions {
+  readonly store: ObjectStore;
+  /** 0: any free port. @default 8787 */
+  readonly port?: number | undefined;
+  /** @default '127.0.0.1' */
+  readonly host?: string | undefined;
+  /** Tiers configuration; one open tier if absent. */
+  readonly config?: string | undefined;
+  /** Serve this tier only. */
+  readonly tier?: string | undefined;
+  readonly basePath?: string | undefined;
+  /** Models to serve. @default all of the store */
+  readonly models?: readonly string[] | undefined;
+  readonly device?: OnnxModelOptions['device'] | undefined;
+  /** Engine threads. @default one per core */
+  readonly workers?: number | undefined;
+  readonly limits?: Partial<Limits> | undefined;
+  readonly fetchImage?: FetchImage | undefined;
+  /** How often the store is asked for newer versions, ms; 0 never. @default 10_000 */
+  readonly pollMs?: number | undefined;
+  readonly log?: GatewayLog | undefined;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly port: number;
+  /** When every level of every model has been loaded. */
+  loaded(): Promise<void>;
+  /** Finishes accepted requests, refuses new ones, and frees everything; at most `graceMs` (20 s). Idempotent. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const GRACE_MS = 20_000;
+
+/** The parts of a gateway on Node without a listening socket: what Lambda and the server share. */
+export async function createNodeGateway(options: ServerOptions) {
+  // Decoding runs on libuv's threads beside the engine's: one thread an image keeps them out of each other's way.
+  sharp.concurrency(1);
+  const log = options.log ?? gatewayLog('none', () => {});
+  const tiers = options.config === undefined ? OPEN_TIERS : await readTiers(options.config);
+  const clock = systemClock;
+  const registry = new ModelRegistry();
+  const scheduler = new Scheduler(tiers, clock);
+  const metrics = prometheusMetrics(scheduler, registry);
+  const { tier, basePath, limits, fetchImage, device, workers } = options;
+  if (tier !== undefined && !tiers[tier])
+    throw new Problem(
+      'invalid-settings',
+      `There is no tier "${tier}" in ${options.config ?? 'the default configuration'}. There are: ${Object.keys(tiers).join(', ')}.`,
+    );
+  const unwatch =
+    options.config === undefined
+      ? () => {}
+      : watchTiers(
+          options.config,
+          (changed) => {
+            scheduler.tiers = changed;
+            log.note(`${options.config} was read again: tiers ${Object.keys(changed).join(', ')}`);
+          },
+          (problem) => log.note(`The old tiers stay: ${problem.message}`),
+        );
+  const loader = new ModelLoader({
+    store: options.store,
+    registry,
+    clock,
+    log,
+    engine: { ...(device === undefined ? {} : { device }), ...(workers === undefined ? {} : { workers }) },
+    models: options.models,
+    pollMs: options.pollMs ?? 10_000,
+  });
+  const app = createGateway(
+    {
+      registry,
+      scheduler,
+      limiter: new RateLimiter(clock),
+      decoder: sharpDecoder(),
+      clock,
+      observers: [metrics.observe, log.request],
+      metrics: metrics.render,
+      assets: folderAssets(),
+      version: VERSION,
+      ...(limits && { limits }),
+      ...(tier !== undefined && { tier }),
+      ...(basePath !== undefined && { basePath }),
+      ...(fetchImage && { fetchImage }),
+    },
+    log.internal,
+  );
+  const dispose = async (): Promise<void> => {
+    unwatch();
+    loader.stop();
+    await registry.dispose();
+  };
+  return { app, loader, scheduler, registry, dispose };
+}
+
+/**
+ * Starts a gateway. It listens at once (`/livez`), and is returned when every model answers at its smallest level.
+ * @throws Problem('unknown-checkpoint'), ('invalid-settings'), and what store and engine throw
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { app, loader, scheduler, dispose } = await createNodeGateway(options);
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server; // plain HTTP is asked for
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 120_000;
+  server.keepAliveTimeout = 65_000; // above the 60 s of common load balancers, so that they close first
+  const host = options.host ?? '127.0.0.1';
+  try {
+    await listen(server, options.port ?? 8787, host);
+    await loader.start();
+  } catch (error) {
+    server.closeAllConnections();
+    server.close();
+    await dispose();
+    throw error;
+  }
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  let closing: Promise<void> | undefined;
+  const close = async (graceMs: number): Promise<void> => {
+    const bounded = AbortSignal.timeout(graceMs);
+    const over = new Promise<void>((done) => bounded.addEventListener('abort', () => done(), { once: true }));
+    // New requests on open connections are refused with 503 while the accepted ones finish.
+    await Promise.race([scheduler.drain(), over]);
+    const closed = new Promise<void>((done) => server.close(() => done()));
+    server.closeIdleConnections();
+    await Promise.race([closed, over, new Promise((done) => setTimeout(done, 500))]);
+    server.closeAllConnections();
+    await dispose();
+  };
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    port,
+    loaded: () => loader.loaded(),
+    close: (graceMs = GRACE_MS) => {
+      closing ??= close(graceMs);
+      return closing;
+    },
+  };
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((done, fail) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const busy = cause.code === 'EADDRINUSE';
+      fail(
+        new Problem(
+          'invalid-settings',
+          busy
+            ? `Port ${port} of ${host} is in use. Choose another: --port ${port + 1}.`
+            : `The gateway cannot listen on ${host}:${port}: ${cause.message}`,
+          { port, host },
+          { cause },
+        ),
+      );
+    });
+    server.listen(port, host, () => done());
+  });
+}
