@@ -1,0 +1,112 @@
+import { createWriteStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { Command } from 'commander';
+import { parseBudgetHeader, plan } from '../../budget/index.ts';
+import { openCheckpoint } from '../../checkpoint/index.ts';
+import { createOnnxModel } from '../../engine/index.ts';
+import { isProblem, Problem } from '../../problem/index.ts';
+import { ServedModel, systemClock } from '../../serving/index.ts';
+import { openStore } from '../../storage/node.ts';
+import { sharpDecoder } from '../../vit/node.ts';
+import type { Console } from '../console.ts';
+import { interruption } from '../interruption.ts';
+import { modelName } from '../model-name.ts';
+import { deviceOption, storeOption } from '../options.ts';
+
+const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff']);
+
+interface EmbedFlags {
+  readonly store: string;
+  readonly model?: string;
+  readonly budget?: string;
+  readonly out?: string;
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+}
+
+/** `concertina embed` */
+export function embed(console: Console): Command {
+  return new Command('embed')
+    .description('Embed image files under a budget; one JSON object per image.')
+    .argument('<images...>', 'files, or folders that are searched')
+    .addOption(storeOption())
+    .option('--model <id>', 'name of the model (default: the only one)')
+    .option('--budget <terms>', 'as in the Compute-Budget header: "flops=0.7" or "latency=20, fidelity=0.9"')
+    .option('--out <file>', 'write JSON lines here instead of standard output')
+    .addOption(deviceOption())
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ concertina embed ./photos --store ./models --budget "flops=0.7" --out photos.jsonl',
+    )
+    .action(async (paths: string[], flags: EmbedFlags) => {
+      const budget = parseBudgetHeader(flags.budget ?? '');
+      const files = (await Promise.all(paths.map(imageFiles))).flat();
+      if (files.length === 0) throw new Problem('no-images', `There is no image in ${paths.join(', ')}.`);
+      const store = await openStore(flags.store);
+      const checkpoint = await openCheckpoint(store, await modelName(store, flags.model));
+      const { config, ladder } = checkpoint.manifest;
+      const engine = await createOnnxModel({ config, variants: ladder, device: flags.device });
+      const served = new ServedModel(
+        checkpoint.model,
+        checkpoint.digest,
+        checkpoint.manifest,
+        engine,
+        systemClock,
+      );
+      const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
+      const write = (line: string) => (out ? void out.write(`${line}\n`) : console.print(line));
+      const signal = interruption('The lines written so far are complete.', console);
+      try {
+        await served.load(checkpoint.levels({ signal }), signal);
+        const chosen = plan(budget, {
+          ladder,
+          precisions: served.precisions,
+          loaded: served.loaded,
+          predict: (level, precision) => served.predict(level, precision),
+        });
+        const { level, precision, flops, fidelity } = chosen;
+        const decoder = sharpDecoder();
+        const step = console
+          .reporter({})
+          .step(`level ${level}, ${(100 * flops).toFixed(0)} % of the FLOPs`, files.length);
+        let failed = 0;
+        const width = engine.concurrency;
+        for (let first = 0; first < files.length; first += width) {
+          signal.throwIfAborted();
+          const group = files.slice(first, first + width);
+          const lines = await Promise.all(
+            group.map(async (file) => {
+              try {
+                const pixels = await decoder.decode(await readFile(file), config, { signal });
+                const embedding = await engine.embed(pixels, 1, { level, precision, signal });
+                return { file, level, flops, fidelity, embedding: Array.from(embedding) };
+              } catch (error) {
+                if (!isProblem(error) || signal.aborted) throw error;
+                failed++;
+                return { file, error: { code: error.code, message: error.message } };
+              }
+            }),
+          );
+          for (const line of lines) write(JSON.stringify(line));
+          step.advance(Math.min(files.length, first + width));
+        }
+        step.end(failed > 0 ? `${failed} could not be read` : undefined);
+        if (failed === files.length) throw new Problem('no-images', 'None of the images could be read.');
+      } finally {
+        await new Promise<void>((done) => (out ? out.end(() => done()) : done()));
+        await served.retire();
+      }
+    });
+}
+
+async function imageFiles(path: string): Promise<string[]> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw new Problem('no-images', `There is no file or folder ${path}.`, { path }, { cause });
+  });
+  if (!info.isDirectory()) return [path];
+  const names = await readdir(path, { recursive: true });
+  return names
+    .filter((name) => EXTENSIONS.has(extname(name).toLowerCase()))
+    .sort()
+    .map((name) => join(path, name));
+}

@@ -1,0 +1,104 @@
+import { basename } from 'node:path';
+import { Command, Option } from 'commander';
+import { prune as runPrune } from '../../pruning/index.ts';
+import { openStore } from '../../storage/node.ts';
+import type { Console } from '../console.ts';
+import { interruption } from '../interruption.ts';
+import { ladderTable } from '../ladder-table.ts';
+import { deviceOption, jsonOption, levels, storeOption, whole } from '../options.ts';
+
+interface PruneFlags {
+  readonly model: string;
+  readonly images: string;
+  readonly store: string;
+  readonly name?: string;
+  readonly recipe: string;
+  readonly path?: 'best' | 'snapvit';
+  readonly levels: number | number[];
+  readonly seed: number;
+  readonly scores?: string;
+  readonly work?: string;
+  readonly device: string;
+  readonly json?: boolean;
+}
+
+/** `concertina prune` */
+export function prune(console: Console): Command {
+  return new Command('prune')
+    .description('Turn pretrained weights and photographs into one elastic checkpoint.')
+    .requiredOption(
+      '--model <folder|url>',
+      'folder with config.json and safetensors, hf:org/name, timm/name, s3://…',
+    )
+    .requiredOption('--images <folder>', 'calibration photographs; labels are not needed')
+    .addOption(storeOption())
+    .option('--name <id>', 'name it is published under (default: the last part of --model)')
+    .option('--recipe <name|file>', 'quick, best, snapvit-reference, or a YAML or JSON file', 'best')
+    .addOption(
+      new Option('--path <name>', 'rule that turns FLOP shares into levels (default: the recipe’s)').choices([
+        'best',
+        'snapvit',
+      ]),
+    )
+    .option('--levels <number|shares>', 'number of levels, or FLOP shares such as 0.3,0.5,1', levels, 8)
+    .option('--seed <number>', 'same seed, same bytes', whole(0, 2 ** 31), 0)
+    .option(
+      '--scores <file>',
+      "importance scores released by SnapViT's authors (.pt), instead of the recipe's",
+    )
+    .option('--work <folder>', 'where finished steps are kept, so that an interrupted job resumes')
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ concertina prune --model ./vit-tiny --images ./photos --store s3://my-bucket/models --name vit-tiny
+
+Interrupt it with Ctrl+C: the same command resumes from the last finished step.`,
+    )
+    .action(async (flags: PruneFlags) => {
+      const report = console.reporter(flags);
+      const result = await runPrune({
+        ...flags,
+        name: flags.name ?? nameOf(flags.model),
+        store: await openStore(flags.store),
+        report,
+        signal: interruption('The finished steps are kept; the same command resumes.', console),
+      });
+      const { name, digest, ladder, images } = result;
+      if (flags.json) {
+        console.print(
+          JSON.stringify({
+            event: 'published',
+            name,
+            digest,
+            images,
+            ladder: ladder.map(jsonLevel),
+            store: flags.store,
+          }),
+        );
+        return;
+      }
+      for (const line of ladderTable(ladder)) console.print(line);
+      console.print(`\nPublished ${name} (${digest.slice(0, 12)}) to ${flags.store}.`);
+      console.print(`Serve it: concertina serve --store ${flags.store}`);
+    });
+}
+
+/** Letters, digits, `.`, `_`, `-`: what a checkpoint may be called. */
+export function nameOf(model: string): string {
+  const last = basename(model.replace(/[/\\]+$/, '').replace(/@[^/]*$/, ''));
+  return last.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'model';
+}
+
+function jsonLevel({ share, flops, params, memory, fidelity }: Parameters<typeof ladderTable>[0][number]) {
+  return {
+    flops: share,
+    gflops: flops / 1e9,
+    params,
+    memory,
+    fidelity: fidelity.fp32.mean,
+    fidelity_p5: fidelity.fp32.p5,
+  };
+}

@@ -1,0 +1,78 @@
+import { Command, Option } from 'commander';
+import { gatewayLog, type LogFormat, type RunningServer, startServer } from '../../host/index.ts';
+import { openStore } from '../../storage/node.ts';
+import type { Console } from '../console.ts';
+import { deviceOption, storeOption, whole } from '../options.ts';
+
+interface ServeFlags {
+  readonly store: string;
+  readonly port: number;
+  readonly host: string;
+  readonly config?: string;
+  readonly tier?: string;
+  readonly model?: string[];
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly workers?: number;
+  readonly log: LogFormat;
+}
+
+export function portOption(): Option {
+  return new Option('--port <number>', '0: any free port')
+    .env('PORT')
+    .default(8787)
+    .argParser(whole(0, 65_535));
+}
+
+export function hostOption(): Option {
+  return new Option('--host <address>', '0.0.0.0 to be reached from outside')
+    .env('HOST')
+    .default('127.0.0.1');
+}
+
+/** `concertina serve` */
+export function serve(console: Console): Command {
+  return new Command('serve')
+    .description('Serve every checkpoint of a store over HTTP.')
+    .addOption(storeOption())
+    .addOption(portOption())
+    .addOption(hostOption())
+    .addOption(
+      new Option('--config <file>', 'traffic tiers, YAML or JSON; read again when it changes').env(
+        'CONCERTINA_CONFIG',
+      ),
+    )
+    .addOption(new Option('--tier <name>', 'serve this tier only').env('CONCERTINA_TIER'))
+    .option('--model <id...>', 'serve these models only')
+    .addOption(deviceOption())
+    .option('--workers <number>', 'engine threads (default: one per core)', whole(1, 256))
+    .addOption(
+      new Option('--log <format>', 'what is written about each request')
+        .choices(['json', 'text', 'none'])
+        .default(process.stdout.isTTY ? 'text' : 'json'),
+    )
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ concertina serve --store s3://my-bucket/models --config tiers.yaml --host 0.0.0.0`,
+    )
+    .action(async (flags: ServeFlags) => {
+      const server = await startServer({
+        ...flags,
+        models: flags.model,
+        store: await openStore(flags.store),
+        log: gatewayLog(flags.log, console.print),
+      });
+      console.say(`Serving ${flags.store} at ${server.url}`);
+      await untilStopped(server, console);
+    });
+}
+
+/** Ends in order at the first Ctrl+C or SIGTERM: accepted requests are finished, new ones refused. */
+export async function untilStopped(server: RunningServer, console: Console): Promise<void> {
+  await new Promise<void>((stopped) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stopped());
+  });
+  console.say('Finishing the requests in work …');
+  await server.close();
+}

@@ -1,0 +1,38 @@
+import { InvalidArgumentError, Option } from 'commander';
+
+/** `--store`, which every command takes, from the environment too. */
+export function storeOption(): Option {
+  return new Option('--store <url>', 'object store: folder, file:///path, s3://bucket/prefix')
+    .env('CONCERTINA_STORE')
+    .default('./.concertina/store');
+}
+
+export function deviceOption(): Option {
+  return new Option('--device <name>', 'where the network runs')
+    .choices(['auto', 'cpu', 'webgpu', 'cuda'])
+    .default('auto');
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'one JSON object per line on standard output');
+}
+
+/** A whole number in a range. */
+export function whole(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`);
+  };
+}
+
+/** `8` or `0.3,0.5,1`. */
+export function levels(text: string): number | number[] {
+  if (/^\d+$/.test(text)) return whole(2, 64)(text);
+  const shares = text.split(',').map(Number);
+  const ascending = shares.every((share, i) => share > (shares[i - 1] ?? 0) && share <= 1);
+  if (ascending) return shares;
+  throw new InvalidArgumentError(
+    'It must be a number of levels, or ascending FLOP shares such as 0.3,0.5,1.',
+  );
+}
