@@ -1,4 +1,6 @@
-import { listSupportedBackends } from 'onnxruntime-node';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { Problem } from '../../problem/index.ts';
 import { GraphBuilder } from './graph.ts';
 import { floats, type SessionOptions } from './protocol.ts';
@@ -6,10 +8,17 @@ import type { EngineWorker } from './worker-client.ts';
 
 export type Device = SessionOptions['device'];
 
-/** What `auto` stands for: CUDA where this installation of ONNX Runtime has it, otherwise the CPU. */
+/** What `auto` stands for: CUDA where its provider has been installed beside ONNX Runtime, otherwise the CPU. */
 export function chooseDevice(wanted: Device | 'auto'): Device {
   if (wanted !== 'auto') return wanted;
-  return listSupportedBackends().some(({ name }) => name === 'cuda') ? 'cuda' : 'cpu';
+  return cudaInstalled() ? 'cuda' : 'cpu';
+}
+
+/** The runtime lists CUDA as supported wherever it could be; only the provider's own file tells that it is there. */
+function cudaInstalled(): boolean {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const folder = join(dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch);
+  return existsSync(join(folder, 'libonnxruntime_providers_cuda.so'));
 }
 
 /**
