@@ -75,6 +75,11 @@ export function encodeBase64(vector: Float32Array): string {
   return btoa(binary);
 }
 
+/** The numbers for JSON, with the nine digits that tell every float32 apart and no more. */
+export function decimals(vector: Float32Array): number[] {
+  return Array.from(vector, (value) => Number(value.toPrecision(9)));
+}
+
 /** The bytes of the numbers, little-endian on every machine. */
 export function littleEndian(vector: Float32Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(4 * vector.length);

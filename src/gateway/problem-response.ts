@@ -36,7 +36,7 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
   const { code, status, title, message, details } = problem;
   return {
     ...details,
-    type: `https://concertina.dev/errors#${code}`,
+    type: `/docs#${code}`,
     title,
     status,
     detail: message,

@@ -4,7 +4,7 @@ import { isProblem, Problem } from '../../problem/index.ts';
 import { checkCount, requestBudget, settle } from '../embed-context.ts';
 import { embedImages } from '../embed-images.ts';
 import type { GatewayEnvironment } from '../environment.ts';
-import { littleEndian } from '../image-input.ts';
+import { decimals, littleEndian } from '../image-input.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { GatewayOptions } from '../options.ts';
 import { problemBody } from '../problem-response.ts';
@@ -62,7 +62,7 @@ export function embed(options: GatewayOptions) {
       'problem' in result
         ? { error: problemBody(result.problem, c.get('requestId')).error }
         : {
-            embedding: Array.from(result.vector),
+            embedding: decimals(result.vector),
             level: result.record.level,
             flops: result.record.flops,
             fidelity: result.record.fidelity,

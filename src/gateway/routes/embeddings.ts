@@ -4,7 +4,7 @@ import { Problem } from '../../problem/index.ts';
 import { checkCount, requestBudget, settle } from '../embed-context.ts';
 import { type EmbeddedImage, embedImages } from '../embed-images.ts';
 import type { GatewayEnvironment } from '../environment.ts';
-import { encodeBase64, imageFromText } from '../image-input.ts';
+import { decimals, encodeBase64, imageFromText } from '../image-input.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { GatewayOptions } from '../options.ts';
 import { problemBody } from '../problem-response.ts';
@@ -80,7 +80,7 @@ function item(
   return {
     object: 'embedding',
     index,
-    embedding: format === 'base64' ? encodeBase64(vector) : Array.from(vector),
+    embedding: format === 'base64' ? encodeBase64(vector) : decimals(vector),
     level: record.level,
     flops: record.flops,
     fidelity: record.fidelity,
