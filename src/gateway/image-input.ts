@@ -47,7 +47,8 @@ function fromDataUri(text: string): Uint8Array {
 }
 
 function fromBase64(text: string): Uint8Array {
-  const compact = /\s/.test(text) ? text.replace(/\s+/g, '') : text;
+  // MIME breaks base64 into lines; blanks between words mean that it is text.
+  const compact = /[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, '') : text;
   if (compact === '') throw new Problem('undecodable-image', 'The image is empty.');
   // Word of what was sent, because callers of text models send text.
   const alphabet = /^[A-Za-z0-9+/_-]+={0,2}$/;
