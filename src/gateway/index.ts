@@ -5,3 +5,4 @@ export { DEFAULT_LIMITS, type Limits } from './limits.ts';
 export { openApiDocument } from './openapi.ts';
 export type { Asset, FetchImage, GatewayOptions } from './options.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
+export type { EmbeddingsResponse, ModelResponse } from './request-schemas.ts';

@@ -3,11 +3,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseDictionary } from 'structured-headers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ModelResponse } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { PROBLEMS } from '../../src/problem/index.ts';
 import { createKey } from '../../src/serving/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
+
+interface Embedded {
+  readonly embedding: number[];
+  readonly level: number;
+  readonly model: string;
+  readonly error?: { readonly code: string };
+}
+interface List {
+  readonly data: readonly (Embedded & { readonly index: number })[];
+}
+interface Refusal {
+  readonly code: keyof typeof PROBLEMS;
+  readonly detail: string;
+  readonly nearest: Record<string, number>;
+}
+
+/** The body as the type that the test expects; its assertions check it. */
+async function read<T>(response: Response | Promise<Response>): Promise<T> {
+  return (await (await response).json()) as T;
+}
 
 let server: RunningServer;
 let image: Uint8Array<ArrayBuffer>;
@@ -26,7 +47,11 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const raw = (body: BodyInit | null, headers: Record<string, string> = {}, query = '') =>
+const raw = (
+  body: Uint8Array<ArrayBuffer> | URLSearchParams | string | null,
+  headers: Record<string, string> = {},
+  query = '',
+) =>
   fetch(`${server.url}/v1/embed${query}`, {
     method: 'POST',
     body,
@@ -49,10 +74,10 @@ function applied(response: Response): Record<string, unknown> {
 
 async function problem(response: Response) {
   expect(response.headers.get('Content-Type')).toBe('application/problem+json');
-  const body = await response.json();
+  const body = await read<Refusal>(response);
   // The table of codes decides the status; both the RFC 9457 members and OpenAI's object say the same.
   expect(PROBLEMS).toHaveProperty(body.code);
-  expect(response.status).toBe(PROBLEMS[body.code as keyof typeof PROBLEMS].status);
+  expect(response.status).toBe(PROBLEMS[body.code].status);
   expect(body).toMatchObject({ status: response.status, error: { code: body.code, message: body.detail } });
   expect(body.detail.length).toBeGreaterThan(20);
   return body;
@@ -62,7 +87,7 @@ describe('POST /v1/embed', () => {
   it('answers a raw image with a vector of length 1, and says what was run', async () => {
     const response = await raw(image);
     expect(response.status).toBe(200);
-    const { embedding, model, level } = await response.json();
+    const { embedding, model, level } = await read<Embedded>(response);
     expect({ model, level }).toEqual({ model: 'tiny', level: 2 });
     expect(embedding).toHaveLength(12);
     expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
@@ -76,7 +101,7 @@ describe('POST /v1/embed', () => {
 
   it('gives float32 little-endian bytes on request, the same numbers as JSON', async () => {
     const [{ embedding }, bytes] = await Promise.all([
-      raw(image).then((response) => response.json()),
+      read<Embedded>(raw(image)),
       raw(image, { Accept: 'application/octet-stream' }).then((response) => response.arrayBuffer()),
     ]);
     expect(Array.from(new Float32Array(bytes))).toEqual(embedding.map(Math.fround));
@@ -87,26 +112,29 @@ describe('POST /v1/embed', () => {
     for (const bytes of [image, other, image]) form.append('image', new Blob([bytes]), 'a.png');
     form.append('compute_budget', JSON.stringify({ level: 1 }));
     const response = await fetch(`${server.url}/v1/embed`, { method: 'POST', body: form });
-    const { data } = await response.json();
+    const { data } = await read<List>(response);
     expect(data.map((item: { level: number }) => item.level)).toEqual([1, 1, 1]);
-    expect(data[0].embedding).toEqual(data[2].embedding);
-    expect(data[0].embedding).not.toEqual(data[1].embedding);
+    const [first, second, third] = data.map(({ embedding }) => embedding);
+    expect(third).toEqual(first);
+    expect(second).not.toEqual(first);
   });
 
   it('leaves the vector as the network gave it when it is asked not to normalise', async () => {
-    const unit = (await (await raw(image)).json()).embedding;
-    const { embedding } = await (await raw(image, {}, '?normalize=false')).json();
+    const unit = (await read<Embedded>(raw(image))).embedding;
+    const { embedding } = await read<Embedded>(raw(image, {}, '?normalize=false'));
     const length = Math.hypot(...embedding);
     expect(length).toBeGreaterThan(1.01);
-    for (const [i, value] of embedding.entries()) expect(value / length).toBeCloseTo(unit[i], 6);
+    for (const [i, value] of unit.entries())
+      expect((embedding[i] ?? Number.NaN) / length).toBeCloseTo(value, 6);
   });
 
   it('gives the first principal components: mean subtracted, then multiplied', async () => {
-    const { embedding } = await (await raw(image, {}, '?normalize=false')).json();
-    const { embedding: two } = await (await raw(image, {}, '?normalize=false&dimensions=2')).json();
+    const { embedding } = await read<Embedded>(raw(image, {}, '?normalize=false'));
+    const { embedding: two } = await read<Embedded>(raw(image, {}, '?normalize=false&dimensions=2'));
     expect(two).toHaveLength(2);
-    expect(two[0]).toBeCloseTo(embedding[0] - 0, 5);
-    expect(two[1]).toBeCloseTo(embedding[1] - 0.1, 5);
+    const [first = Number.NaN, second = Number.NaN] = embedding;
+    expect(two[0]).toBeCloseTo(first - 0, 5);
+    expect(two[1]).toBeCloseTo(second - 0.1, 5);
   });
 });
 
@@ -116,14 +144,14 @@ describe('POST /v1/embeddings', () => {
       model: 'tiny',
       input: [dataUri(image), { image: Buffer.from(other).toString('base64') }],
     });
-    const body = await response.json();
+    const body = await read<List>(response);
     expect(body).toMatchObject({
       object: 'list',
       model: 'tiny',
       usage: { prompt_tokens: 18, total_tokens: 18 },
     });
     const single = await Promise.all(
-      [image, other].map(async (bytes) => (await (await raw(bytes)).json()).embedding),
+      [image, other].map(async (bytes) => (await read<Embedded>(raw(bytes))).embedding),
     );
     expect(body.data.map((item: { embedding: number[] }) => item.embedding)).toEqual(single);
     expect(body.data.map((item: { index: number }) => item.index)).toEqual([0, 1]);
@@ -131,30 +159,30 @@ describe('POST /v1/embeddings', () => {
   });
 
   it('encodes as base64 the same float32 numbers', async () => {
-    const floats = await (await json({ input: dataUri(image) })).json();
-    const encoded = await (await json({ input: dataUri(image), encoding_format: 'base64' })).json();
-    const bytes = Buffer.from(encoded.data[0].embedding, 'base64');
+    const floats = await read<List>(json({ input: dataUri(image) }));
+    const encoded = await read<List>(json({ input: dataUri(image), encoding_format: 'base64' }));
+    const bytes = Buffer.from(String(encoded.data[0]?.embedding), 'base64');
     const numbers = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
-    expect(numbers).toEqual(floats.data[0].embedding.map(Math.fround));
+    expect(numbers).toEqual(floats.data[0]?.embedding.map(Math.fround));
   });
 
   it('does not let one bad image sink the others', async () => {
     const response = await json({ input: [dataUri(image), 'bm90IGFuIGltYWdl', dataUri(other)] });
     expect(response.status).toBe(200);
-    const { data } = await response.json();
+    const { data } = await read<List>(response);
     expect(data.map((item: { error?: { code: string } }) => item.error?.code)).toEqual([
       undefined,
       'undecodable-image',
       undefined,
     ]);
-    expect(data[1].embedding).toEqual([]);
-    expect(data[2].embedding).toHaveLength(12);
+    expect(data[1]?.embedding).toEqual([]);
+    expect(data[2]?.embedding).toHaveLength(12);
   });
 });
 
 describe('the budget', () => {
   it('runs the largest level within a share of the FLOPs, and says what limited it', async () => {
-    const { ladder } = await (await fetch(`${server.url}/v1/models/tiny`)).json();
+    const { ladder } = await read<ModelResponse>(fetch(`${server.url}/v1/models/tiny`));
     for (const [index, { flops }] of ladder.entries()) {
       const response = await raw(image, {
         'Compute-Budget': `flops=${Math.min(1, flops + 0.001).toFixed(3)}`,
@@ -171,9 +199,9 @@ describe('the budget', () => {
   });
 
   it('names the nearest feasible budget when FLOPs and fidelity contradict each other', async () => {
-    const { ladder } = await (await fetch(`${server.url}/v1/models/tiny`)).json();
+    const { ladder } = await read<ModelResponse>(fetch(`${server.url}/v1/models/tiny`));
     const refused = await raw(image, {
-      'Compute-Budget': `flops=${ladder[0].flops.toFixed(3)}, fidelity=0.95`,
+      'Compute-Budget': `flops=${ladder[0]?.flops.toFixed(3)}, fidelity=0.95`,
     });
     const body = await problem(refused);
     expect(body).toMatchObject({ code: 'budget-unsatisfiable', nearest: { flops: 1, fidelity: 0.6 } });
@@ -243,9 +271,9 @@ describe('bad input', () => {
 
 describe('the rest of the contract', () => {
   it('describes the ladder with the time that each level takes here', async () => {
-    const list = await (await fetch(`${server.url}/v1/models`)).json();
+    const list = await read<{ data: readonly ModelResponse[] }>(fetch(`${server.url}/v1/models`));
     expect(list.data.map(({ id }: { id: string }) => id)).toEqual(['tiny']);
-    const { ladder } = list.data[0];
+    const ladder = list.data[0]?.ladder ?? [];
     expect(ladder.map(({ fidelity }: { fidelity: number }) => fidelity)).toEqual([0.6, 0.9, 1]);
     for (const { predicted_ms, loaded } of ladder) {
       expect(loaded).toBe(true);
@@ -255,7 +283,7 @@ describe('the rest of the contract', () => {
 
   it('says live and ready, counts what it did, and lets pages of other origins read its headers', async () => {
     expect((await fetch(`${server.url}/livez`)).status).toBe(200);
-    expect(await (await fetch(`${server.url}/readyz`)).json()).toMatchObject({ status: 'ready' });
+    expect(await read<unknown>(fetch(`${server.url}/readyz`))).toMatchObject({ status: 'ready' });
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
     expect(metrics).toMatch(/concertina_images_total\{[^}]*level="2"[^}]*\} \d+/);
     const response = await raw(image, { Origin: 'https://shop.example', 'X-Request-Id': 'order-66' });
