@@ -1,0 +1,206 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCheckpoint } from '../../src/checkpoint/index.ts';
+import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { type Reporter, silent } from '../../src/progress/index.ts';
+import { readCalibrationImages } from '../../src/pruning/calibration-images.ts';
+import { prune } from '../../src/pruning/index.ts';
+import { createRandom } from '../../src/pruning/random.ts';
+import type { RecipeInput } from '../../src/pruning/recipe-schema.ts';
+import { quick } from '../../src/pruning/recipes/quick.ts';
+import { snapvitReference } from '../../src/pruning/recipes/snapvit-reference.ts';
+import { memoryStore } from '../../src/storage/index.ts';
+import { flops, fullVariant, readModel } from '../../src/vit/index.ts';
+import { folderFiles, sharpDecoder } from '../../src/vit/node.ts';
+import { timmFiles } from '../support/timm-files.ts';
+import { tinyConfig, tinyTensors } from '../support/tiny-vit.ts';
+
+const config = tinyConfig({ channels: 20 });
+const model = timmFiles(config, tinyTensors(config));
+
+/** The published method with fewer evaluations: every kind of step, in a second. */
+const REFERENCE: RecipeInput = {
+  ...snapvitReference,
+  images: { fit: 8, held: 4 },
+  criterion: {
+    ...snapvitReference.criterion,
+    evolution: { ...evolution(), evaluations: 12, population: 5 },
+  } as RecipeInput['criterion'],
+};
+
+function evolution() {
+  if (snapvitReference.criterion.kind !== 'snapvit' || !snapvitReference.criterion.evolution) {
+    throw new Error('the reference recipe evolves its factors');
+  }
+  return snapvitReference.criterion.evolution;
+}
+
+let folder: string;
+let images: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'prune-'));
+  images = join(folder, 'images');
+  await mkdir(images);
+  for (let index = 0; index < 12; index++) {
+    const random = createRandom(index);
+    const raw = { width: 24, height: 18, channels: 3 as const };
+    const noise = Uint8Array.from({ length: 24 * 18 * 3 }, () => random.integer(256));
+    await writeFile(join(images, `${index}.png`), await sharp(noise, { raw }).png().toBuffer());
+  }
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs with a store and a work folder of its own. */
+async function run(options: Partial<Parameters<typeof prune>[0]> = {}, work = 'work') {
+  const store = memoryStore();
+  const result = await prune({
+    model,
+    images,
+    store,
+    recipe: REFERENCE,
+    levels: [0.6, 0.8, 1],
+    seed: 3,
+    work: join(folder, work),
+    ...options,
+  } as Parameters<typeof prune>[0]);
+  return { store, result };
+}
+
+/** Aborts when the named step has done so many units. */
+function stopAt(name: string, units: number): { report: Reporter; signal: AbortSignal } {
+  const controller = new AbortController();
+  const report: Reporter = {
+    ...silent,
+    step: (step) => ({
+      advance: (done) => {
+        if (step === name && done >= units) controller.abort();
+      },
+      end: () => {},
+    }),
+  };
+  return { report, signal: controller.signal };
+}
+
+describe('prune', () => {
+  it('publishes a ladder whose FLOPs are those of the formula and whose fidelity ends at 1', async () => {
+    const { store, result } = await run();
+    const full = flops(config, fullVariant(config));
+    expect(result.name).toBe('tiny');
+    expect(result.ladder).toHaveLength(3);
+    for (const [index, share] of [0.6, 0.8, 1].entries()) {
+      const level = result.ladder[index];
+      expect(level?.flops).toBe(flops(config, level ?? fullVariant(config)));
+      expect(level?.share).toBe((level?.flops ?? 0) / full);
+      expect(level?.share).toBeLessThanOrEqual(share);
+      expect(level?.merge).toEqual([0, 0, 0]);
+    }
+    expect(result.ladder.at(-1)?.fidelity.fp32).toEqual({ mean: 1, p5: 1 });
+    expect(result.images).toEqual({ used: 12, skipped: 0 });
+    const checkpoint = await openCheckpoint(store, 'tiny');
+    expect(checkpoint.digest).toBe(result.digest);
+    expect(checkpoint.manifest.provenance.recipe).toMatchObject({
+      name: 'snapvit-reference',
+      levels: [0.6, 0.8, 1],
+    });
+    expect([...(await checkpoint.ranking()).keys()]).toContain('factors');
+  });
+
+  it('measures each level with the stored numbers: a network read back is as true as the manifest says', async () => {
+    const { store, result } = await run();
+    const checkpoint = await openCheckpoint(store, 'tiny');
+    const tensors = await checkpoint.tensors();
+    const analysis = await createOnnxAnalysis({ config, tensors });
+    const source = await readModel(model);
+    for (const [name, tensor] of source.tensors) {
+      // fp16 keeps eleven bits.
+      const largest = Math.max(...(tensors.get(name)?.data ?? []).map(Math.abs));
+      const stored = [...(tensors.get(name)?.data ?? [])].sort((a, b) => a - b);
+      const given = [...tensor.data].sort((a, b) => a - b);
+      for (const [at, value] of given.entries()) {
+        expect(Math.abs(value - (stored[at] ?? Number.NaN))).toBeLessThanOrEqual(largest * 2 ** -11);
+      }
+    }
+    const replaced = new Map<number, Map<string, { shape: readonly number[]; data: Float32Array }>>();
+    for await (const level of checkpoint.levels()) replaced.set(level.level, new Map(level.corrections));
+    const { fit, held } = await heldOut();
+    expect(fit).toBe(8);
+    const full = await analysis.embed(held, 4);
+    for (const [index, level] of result.ladder.entries()) {
+      const part = await analysis.embed(held, 4, {
+        variant: level,
+        replaced: replaced.get(index) ?? new Map(),
+      });
+      expect(meanCosine(part, full)).toBeCloseTo(level.fidelity.fp32.mean, 5);
+    }
+    await analysis.dispose();
+  });
+
+  it('gives the same digest for the same seed, and another for another', async () => {
+    const digests = [];
+    for (const seed of [3, 3, 4]) digests.push((await run({ seed })).result.digest);
+    expect(digests[1]).toBe(digests[0]);
+    expect(digests[2]).not.toBe(digests[0]);
+  });
+
+  it.each([
+    ['gradients', 1],
+    ['evolution', 7],
+    ['levels', 2],
+  ])(
+    'stopped in the step "%s" and started again, gives the digest of a run that was never stopped',
+    async (step, units) => {
+      const whole = await run({}, 'whole');
+      const stop = stopAt(step, units);
+      await expect(run(stop, step)).rejects.toMatchObject({ code: 'aborted' });
+      const resumed = await run({}, step);
+      expect(resumed.result.digest).toBe(whole.result.digest);
+      expect(await readdir(join(folder, step))).toEqual([]);
+    },
+  );
+
+  it('takes levels by number and leaves out those that a small network cannot tell apart', async () => {
+    const { result } = await run({ levels: 8, recipe: { ...quick, images: REFERENCE.images } as never });
+    const shares = result.ladder.map(({ share }) => share);
+    expect(shares.length).toBeLessThanOrEqual(8);
+    expect([...new Set(shares)].sort((a, b) => a - b)).toEqual(shares);
+    expect(shares.at(-1)).toBe(1);
+  });
+
+  it('refuses unknown recipes, devices and levels with a problem that says what to do', async () => {
+    await expect(run({ recipe: 'no-such-recipe' })).rejects.toMatchObject({ code: 'invalid-recipe' });
+    await expect(run({ device: 'abacus' })).rejects.toMatchObject({ code: 'engine-unavailable' });
+    await expect(run({ levels: [2] })).rejects.toMatchObject({ code: 'invalid-settings' });
+    await expect(run({ images: join(folder, 'nowhere') })).rejects.toMatchObject({ code: 'no-images' });
+    await expect(run({ model: folderFiles(join(folder, 'nowhere')) })).rejects.toMatchObject({
+      code: 'invalid-config',
+    });
+  });
+});
+
+/** The held-out pictures as the job splits them. */
+async function heldOut(): Promise<{ fit: number; held: Float32Array }> {
+  const split = await readCalibrationImages({
+    folder: images,
+    config,
+    decoder: sharpDecoder(),
+    fit: 8,
+    held: 4,
+    seed: 3,
+    report: silent,
+  });
+  return { fit: split.fit.count, held: await split.held.pixels([0, 1, 2, 3]) };
+}
+
+function meanCosine(a: Float32Array, b: Float32Array): number {
+  let total = 0;
+  for (let row = 0; row < 4; row++) {
+    const x = a.subarray(row * 12, (row + 1) * 12);
+    const y = b.subarray(row * 12, (row + 1) * 12);
+    const dot = x.reduce((sum, value, k) => sum + value * (y[k] ?? 0), 0);
+    total += dot / Math.hypot(...x) / Math.hypot(...y);
+  }
+  return total / 4;
+}
