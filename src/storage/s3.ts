@@ -20,6 +20,12 @@ const PART_BYTES = 16 * 1024 * 1024;
 const READ_ATTEMPTS = 4;
 const MAX_ATTEMPTS = 6;
 
+export interface S3Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
 export interface S3StoreOptions {
   readonly bucket: string;
   /** Keys start with this, without a slash at either end. */
@@ -27,6 +33,8 @@ export interface S3StoreOptions {
   /** Replaces AWS's own endpoint (R2, Ceph, MinIO). `AWS_ENDPOINT_URL_S3` does the same. */
   readonly endpoint?: string;
   readonly region?: string;
+  /** Take the place of the AWS SDK's own chain (environment, profile, role). */
+  readonly credentials?: S3Credentials;
   /** A client of the caller's own. */
   readonly client?: S3Client;
 }
@@ -51,6 +59,7 @@ export function s3Store(options: S3StoreOptions): ObjectStore {
     new S3Client({
       ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
       ...(options.region ? { region: options.region } : {}),
+      ...(options.credentials ? { credentials: options.credentials } : {}),
       ...(endpoint !== undefined && !options.region && !process.env.AWS_REGION
         ? { region: 'us-east-1' }
         : {}),
