@@ -2,13 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { Command } from 'commander';
-import { parseBudgetHeader, plan } from '../../budget/index.ts';
-import { openCheckpoint } from '../../checkpoint/index.ts';
-import { createOnnxModel } from '../../engine/index.ts';
+import { parseBudgetHeader } from '../../budget/index.ts';
+import { openEmbedder } from '../../host/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
-import { ServedModel, systemClock } from '../../serving/index.ts';
 import { openStore } from '../../storage/node.ts';
-import { sharpDecoder } from '../../vit/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
 import { modelName } from '../model-name.ts';
@@ -43,42 +40,24 @@ export function embed(console: Console): Command {
       const files = (await Promise.all(paths.map(imageFiles))).flat();
       if (files.length === 0) throw new Problem('no-images', `There is no image in ${paths.join(', ')}.`);
       const store = await openStore(flags.store);
-      const checkpoint = await openCheckpoint(store, await modelName(store, flags.model));
-      const { config, ladder } = checkpoint.manifest;
-      const engine = await createOnnxModel({ config, variants: ladder, device: flags.device });
-      const served = new ServedModel(
-        checkpoint.model,
-        checkpoint.digest,
-        checkpoint.manifest,
-        engine,
-        systemClock,
-      );
+      const signal = interruption('The lines written so far are complete.', console);
+      const name = await modelName(store, flags.model);
+      const embedder = await openEmbedder(store, name, { device: flags.device, signal });
       const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
       const write = (line: string) => (out ? void out.write(`${line}\n`) : console.print(line));
-      const signal = interruption('The lines written so far are complete.', console);
       try {
-        await served.load(checkpoint.levels({ signal }), signal);
-        const chosen = plan(budget, {
-          ladder,
-          precisions: served.precisions,
-          loaded: served.loaded,
-          predict: (level, precision) => served.predict(level, precision),
-        });
-        const { level, precision, flops, fidelity } = chosen;
-        const decoder = sharpDecoder();
-        const step = console
-          .reporter({})
-          .step(`level ${level}, ${(100 * flops).toFixed(0)} % of the FLOPs`, files.length);
+        const chosen = embedder.plan(budget);
+        const { level, flops, fidelity } = chosen;
+        const share = `level ${level}, ${(100 * flops).toFixed(0)} % of the FLOPs`;
+        const step = console.reporter({}).step(share, files.length);
         let failed = 0;
-        const width = engine.concurrency;
+        const width = embedder.concurrency;
         for (let first = 0; first < files.length; first += width) {
           signal.throwIfAborted();
-          const group = files.slice(first, first + width);
           const lines = await Promise.all(
-            group.map(async (file) => {
+            files.slice(first, first + width).map(async (file) => {
               try {
-                const pixels = await decoder.decode(await readFile(file), config, { signal });
-                const embedding = await engine.embed(pixels, 1, { level, precision, signal });
+                const embedding = await embedder.embed(await readFile(file), chosen, signal);
                 return { file, level, flops, fidelity, embedding: Array.from(embedding) };
               } catch (error) {
                 if (!isProblem(error) || signal.aborted) throw error;
@@ -94,7 +73,7 @@ export function embed(console: Console): Command {
         if (failed === files.length) throw new Problem('no-images', 'None of the images could be read.');
       } finally {
         await new Promise<void>((done) => (out ? out.end(() => done()) : done()));
-        await served.retire();
+        await embedder.close();
       }
     });
 }

@@ -1,0 +1,13 @@
+/**
+ * The gateway as a Lambda function: `handler` behind an HTTP API, `stream` behind a function URL that streams. The model
+ * is loaded while the function starts, up to its smallest level; the rest streams in behind the first requests.
+ */
+import { handle, streamHandle } from 'hono/aws-lambda';
+import { createNodeGateway, optionsFromEnvironment } from '../src/host/index.ts';
+
+// Nothing is polled between invocations: the clock of a frozen function stands still, and new code starts new functions.
+const gateway = await createNodeGateway({ ...(await optionsFromEnvironment(process.env)), pollMs: 0 });
+await gateway.loader.start();
+
+export const handler = handle(gateway.app);
+export const stream = streamHandle(gateway.app);

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { Problem } from '../problem/index.ts';
+import { openStore } from '../storage/node.ts';
+import { gatewayLog } from './log.ts';
+import type { ServerOptions } from './server.ts';
+
+const EnvironmentSchema = z.object({
+  CONCERTINA_STORE: z.string().min(1),
+  CONCERTINA_CONFIG: z.string().optional(),
+  CONCERTINA_TIER: z.string().optional(),
+  CONCERTINA_BASE_PATH: z.string().startsWith('/').optional(),
+  CONCERTINA_MODELS: z
+    .string()
+    .optional()
+    .transform((list) => list?.split(',').map((name) => name.trim())),
+  CONCERTINA_DEVICE: z.enum(['cpu', 'webgpu', 'cuda', 'auto']).optional(),
+  CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),
+  PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  HOST: z.string().optional(),
+});
+
+/**
+ * The options of a gateway that is configured by its environment alone (containers, Lambda).
+ * @throws Problem('invalid-settings') naming the variable
+ */
+export async function optionsFromEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ServerOptions> {
+  const parsed = EnvironmentSchema.safeParse(environment);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new Problem('invalid-settings', `${issue?.path.join('.')}: ${issue?.message}.`);
+  }
+  const settings = parsed.data;
+  return {
+    store: await openStore(settings.CONCERTINA_STORE),
+    config: settings.CONCERTINA_CONFIG,
+    tier: settings.CONCERTINA_TIER,
+    basePath: settings.CONCERTINA_BASE_PATH,
+    models: settings.CONCERTINA_MODELS,
+    device: settings.CONCERTINA_DEVICE,
+    workers: settings.CONCERTINA_WORKERS,
+    port: settings.PORT,
+    host: settings.HOST,
+    log: gatewayLog('json', (line) => void process.stdout.write(`${line}\n`)),
+  };
+}
