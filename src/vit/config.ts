@@ -5,10 +5,10 @@ const triple = z.tuple([z.number(), z.number(), z.number()]);
 
 /** How an image becomes the network's input. */
 export const PreprocessingSchema = z.strictObject({
-  /** The short side is resized to `round(input / cropPct)`, then the centre `input x input` is cut out. */
+  /** The image is resized to `floor(input / cropPct)`, then the centre `input x input` is cut out. */
   cropPct: z.number().positive().max(1),
   interpolation: z.enum(['bicubic', 'bilinear', 'lanczos']),
-  /** `center`: as above. `squash`: both sides resized to `input` (SigLIP). */
+  /** What is resized to that length: `center` the short side, in proportion; `squash` both sides (SigLIP, DeiT). */
   cropMode: z.enum(['center', 'squash']),
   /** Per channel RGB, after scaling pixels to [0, 1]. */
   mean: triple,

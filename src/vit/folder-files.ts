@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { Problem } from '../problem/index.ts';
 import type { ModelFiles } from './model-source.ts';
 import type { ByteSource } from './safetensors.ts';
@@ -24,6 +27,9 @@ export function folderFiles(folder: string): ModelFiles {
   };
 }
 
+/** One read call takes at most 2 GiB less a byte. */
+const READ_BYTES = 2 ** 30;
+
 /** A file as a byte source; it is opened for each read, so that nothing is held. */
 export async function fileSource(path: string): Promise<ByteSource> {
   const { size } = await stat(path);
@@ -36,7 +42,12 @@ export async function fileSource(path: string): Promise<ByteSource> {
       try {
         let at = 0;
         while (at < bytes.length) {
-          const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
+          const { bytesRead } = await handle.read(
+            bytes,
+            at,
+            Math.min(READ_BYTES, bytes.length - at),
+            start + at,
+          );
           if (bytesRead === 0)
             throw new Problem('invalid-safetensors', `${path} ended while it was read; it is truncated.`);
           at += bytesRead;
@@ -45,6 +56,11 @@ export async function fileSource(path: string): Promise<ByteSource> {
       } finally {
         await handle.close();
       }
+    },
+    async sha256() {
+      const hash = createHash('sha256');
+      await pipeline(createReadStream(path), hash);
+      return hash.digest('hex');
     },
   };
 }

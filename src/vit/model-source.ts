@@ -2,10 +2,9 @@ import { z } from 'zod';
 import { Problem } from '../problem/index.ts';
 import type { VitConfig } from './config.ts';
 import { VitConfigSchema } from './config.ts';
-import { readConfigJson } from './config-json.ts';
-import { isTimm, readTimm } from './names/timm.ts';
-import { SourceTensors } from './names/weights-reader.ts';
-import { type ByteSource, readSafetensors } from './safetensors.ts';
+import { readConfigJson } from './config-json/index.ts';
+import { readFamily, SourceTensors, type StoredTensor } from './names/index.ts';
+import { type ByteSource, decodeTensor, readSafetensorsHeader } from './safetensors.ts';
 import type { Tensor } from './tensors.ts';
 import { expectedTensors } from './tensors.ts';
 
@@ -21,48 +20,75 @@ export interface SourceModel {
   readonly config: VitConfig;
   /** Canonical tensors (see `tensors.ts`), in the source's unit order. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** sha256 of the weights (of all shards, in order) and of config.json, hexadecimal. */
+  /**
+   * sha256 of config.json and of the weights, hexadecimal. Weights in several files: of their digests in order, one a
+   * line.
+   */
   readonly digests: { readonly weights: string; readonly config: string };
 }
 
-const ShardIndexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
+export interface ReadModelOptions {
+  /** Side of the input, pixels, in place of the configuration's: position embeddings are resampled. */
+  readonly imageSize?: number;
+}
+
+/** Shards lie beside their index: a name that leaves the folder is not followed. */
+const ShardIndexSchema = z.looseObject({
+  weight_map: z.record(z.string(), z.string().regex(/^[\w.-]+\.safetensors$/)),
+});
 
 /**
- * Reads a pretrained Vision Transformer: `config.json` and safetensors, in timm's or transformers' naming.
+ * Reads a pretrained Vision Transformer: `config.json` and safetensors, in timm's or transformers' naming. Tensors
+ * are read one at a time; what the embedding does not need (a text network, say) is not read.
  * @throws Problem('invalid-config'), ('invalid-safetensors'), ('tensor-mismatch'), ('non-finite-weights'),
  *   ('unsupported-model'), each naming the file or tensor
  */
-export async function readModel(files: ModelFiles): Promise<SourceModel> {
+export async function readModel(files: ModelFiles, options: ReadModelOptions = {}): Promise<SourceModel> {
   const names = await files.list();
   const configBytes = await readFile(files, names, 'config.json');
-  const processor = names.includes('preprocessor_config.json')
-    ? parseJson(
-        files.name,
-        'preprocessor_config.json',
-        await readFile(files, names, 'preprocessor_config.json'),
-      )
+  const processorFile = 'preprocessor_config.json';
+  const processor = names.includes(processorFile)
+    ? parseJson(files.name, processorFile, await readFile(files, names, processorFile))
     : undefined;
   const hints = readConfigJson(parseJson(files.name, 'config.json', configBytes), processor);
-  const tensors = new Map<string, Tensor>();
-  const weights: Uint8Array[] = [];
-  for (const shard of await weightFiles(files, names)) {
-    const source = await files.open(shard);
-    for (const [name, tensor] of await readSafetensors(source, { finite: true })) tensors.set(name, tensor);
-    weights.push(await source.read(0, source.size));
+  const stored = new Map<string, StoredTensor>();
+  const digests: string[] = [];
+  for (const file of await weightFiles(files, names)) {
+    const source = await files.open(file);
+    for (const [name, tensor] of await storedTensors(source)) {
+      if (stored.has(name)) {
+        throw new Problem('invalid-safetensors', `${files.name}: tensor "${name}" is in two of the files.`);
+      }
+      stored.set(name, tensor);
+    }
+    digests.push(await (source.sha256?.() ?? digest(source)));
   }
-  const source = new SourceTensors(files.name, tensors);
-  if (!isTimm(source)) {
-    throw new Problem(
-      'unsupported-model',
-      `${files.name}: the tensor names of "${hints.architecture}" are not known. The first are: ${source.names().slice(0, 6).join(', ')}.`,
-      { names: source.names().slice(0, 50) },
-    );
-  }
-  const model = readTimm(source, hints);
+  const { imageSize } = options;
+  const model = await readFamily(
+    files.name,
+    new SourceTensors(files.name, stored),
+    imageSize === undefined ? hints : { ...hints, imageSize },
+  );
+  const [only = ''] = digests;
   return {
     ...checked(files.name, model.config, model.tensors),
-    digests: { weights: await sha256(...weights), config: await sha256(configBytes) },
+    digests: {
+      weights: digests.length === 1 ? only : await sha256(new TextEncoder().encode(digests.join('\n'))),
+      config: await sha256(configBytes),
+    },
   };
+}
+
+async function storedTensors(source: ByteSource): Promise<[string, StoredTensor][]> {
+  const { entries } = await readSafetensorsHeader(source);
+  return [...entries].map(([name, entry]) => [
+    name,
+    {
+      shape: entry.shape,
+      load: async () =>
+        decodeTensor(name, entry, await source.read(entry.start, entry.end), { finite: true }),
+    },
+  ]);
 }
 
 /** The configuration against its schema, and every canonical tensor against the configuration. */
@@ -99,8 +125,15 @@ async function weightFiles(files: ModelFiles, names: readonly string[]): Promise
     const parsed = ShardIndexSchema.safeParse(
       parseJson(files.name, index, await readFile(files, names, index)),
     );
-    if (!parsed.success) throw new Problem('invalid-config', `${files.name}: ${index} has no "weight_map".`);
-    return [...new Set(Object.values(parsed.data.weight_map))].sort();
+    if (!parsed.success)
+      throw new Problem('invalid-config', `${files.name}: ${index} has no "weight_map" of files beside it.`);
+    const shards = [...new Set(Object.values(parsed.data.weight_map))].sort();
+    const missing = shards.find((shard) => !names.includes(shard));
+    if (shards.length > 0 && missing === undefined) return shards;
+    throw new Problem(
+      'invalid-config',
+      `${files.name}: ${index} names ${missing ?? 'no file'}, which is not there. Download the model again.`,
+    );
   }
   const pickle = names.find((name) => /\.(bin|pth?|ckpt)$/.test(name));
   if (pickle) {
@@ -134,19 +167,12 @@ function parseJson(model: string, file: string, bytes: Uint8Array): unknown {
   }
 }
 
-async function sha256(...parts: Uint8Array[]): Promise<string> {
-  const whole = parts.length === 1 ? (parts[0] ?? new Uint8Array()) : concatenate(parts);
-  // The digest API wants bytes over a plain ArrayBuffer; ours always are, which the types cannot know.
-  const digest = await crypto.subtle.digest('SHA-256', whole as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+async function digest(source: ByteSource): Promise<string> {
+  return await sha256(await source.read(0, source.size));
 }
 
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+async function sha256(bytes: Uint8Array): Promise<string> {
+  // The digest API wants bytes over a plain ArrayBuffer; ours always are, which the types cannot know.
+  const hash = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

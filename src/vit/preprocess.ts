@@ -12,15 +12,17 @@ export interface CropGeometry {
 
 /**
  * The geometry of evaluation preprocessing, as timm and torchvision define it: the short side is resized to
- * `floor(size / cropPct)`, the long side in proportion (rounded down, as torchvision's `Resize` does), then the centre
- * is cut out (offsets rounded to nearest even, as torchvision's `CenterCrop` does).
+ * `floor(size / cropPct)`, the long side in proportion (rounded down, as torchvision's `Resize` does; `squash`: to the same),
+ * then the centre is cut out (offsets rounded to nearest even, as torchvision's `CenterCrop` does).
  */
 export function cropGeometry(config: VitConfig, width: number, height: number): CropGeometry {
   const size = config.imageSize;
+  // A share given as 224/248 must not come out as 247.999.
+  const short = Math.max(size, Math.floor(size / config.preprocessing.cropPct + 1e-9));
   if (config.preprocessing.cropMode === 'squash') {
-    return { resizeWidth: size, resizeHeight: size, left: 0, top: 0, size };
+    const start = roundHalfEven((short - size) / 2);
+    return { resizeWidth: short, resizeHeight: short, left: start, top: start, size };
   }
-  const short = Math.max(size, Math.floor(size / config.preprocessing.cropPct));
   const scale = short / Math.min(width, height);
   const resizeWidth = width <= height ? short : Math.max(short, Math.floor(width * scale));
   const resizeHeight = width <= height ? Math.max(short, Math.floor(height * scale)) : short;

@@ -10,16 +10,36 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly the bytes `[start, end)`. */
   read(start: number, end: number): Promise<Uint8Array>;
+  /** sha256 of the whole, hexadecimal, where it is known or can be had without holding the file in memory. */
+  sha256?(): Promise<string>;
 }
 
 /** The format's own limit on the header (safetensors README). */
 const MAX_HEADER_BYTES = 100_000_000;
 
-const BYTES_PER_ELEMENT = { F32: 4, F16: 2, BF16: 2, I8: 1 } as const;
-export type SafetensorsType = keyof typeof BYTES_PER_ELEMENT;
+/** Types whose numbers can be read, and written. */
+const READABLE = { F32: 4, F16: 2, BF16: 2, I8: 1 } as const;
+export type SafetensorsType = keyof typeof READABLE;
+
+/** The format's other types: a file may hold such tensors (indices, say) as long as nobody asks for them. */
+const OTHER = {
+  BOOL: 1,
+  U8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  I32: 4,
+  U32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+} as const;
+const BYTES_PER_ELEMENT = { ...READABLE, ...OTHER };
+type AnyType = keyof typeof BYTES_PER_ELEMENT;
 
 export interface SafetensorsEntry {
-  readonly dtype: SafetensorsType;
+  readonly dtype: AnyType;
   readonly shape: readonly number[];
   /** Absolute byte range in the file. */
   readonly start: number;
@@ -88,12 +108,10 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
       });
     }
     const { dtype, shape, data_offsets: offsets } = parsed.data;
-    if (!(dtype in BYTES_PER_ELEMENT)) {
-      return refuse(`tensor "${name}" has type ${dtype}; F32, F16, BF16 and I8 can be read.`, {
-        tensor: name,
-      });
+    if (!Object.hasOwn(BYTES_PER_ELEMENT, dtype)) {
+      return refuse(`tensor "${name}" has the unknown type ${dtype}.`, { tensor: name });
     }
-    const type = dtype as SafetensorsType; // checked one line above
+    const type = dtype as AnyType; // checked one line above
     const bytes = shape.reduce((product, side) => product * side, BYTES_PER_ELEMENT[type]);
     const [start, end] = offsets;
     if (end < start || end - start !== bytes) {
@@ -122,14 +140,18 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   return { size: dataStart, entries, metadata };
 }
 
-/** Bytes of one tensor as float32. @throws Problem('non-finite-weights') naming the tensor, when `finite` is asked for */
+/**
+ * Bytes of one tensor as float32.
+ * @throws Problem('invalid-safetensors') for a type that is no kind of float or int8; ('non-finite-weights'), when `finite`
+ *   is asked for; both name the tensor
+ */
 export function decodeTensor(
   name: string,
   entry: Pick<SafetensorsEntry, 'dtype' | 'shape'>,
   bytes: Uint8Array,
   options: { readonly finite?: boolean } = {},
 ): Tensor {
-  const data = decodeNumbers(entry.dtype, bytes);
+  const data = decodeNumbers(name, entry.dtype, bytes);
   if (options.finite) {
     let bad = 0;
     for (const value of data) if (!Number.isFinite(value)) bad++;
@@ -144,7 +166,7 @@ export function decodeTensor(
   return { shape: entry.shape, data };
 }
 
-function decodeNumbers(dtype: SafetensorsType, bytes: Uint8Array): Float32Array {
+function decodeNumbers(name: string, dtype: AnyType, bytes: Uint8Array): Float32Array {
   switch (dtype) {
     case 'F16':
       return decodeHalf(bytes);
@@ -155,6 +177,14 @@ function decodeNumbers(dtype: SafetensorsType, bytes: Uint8Array): Float32Array 
     case 'F32':
       // A copy aligns the bytes and lets go of the file's buffer.
       return new Float32Array(bytes.slice().buffer);
+    case 'F64':
+      return Float32Array.from(new Float64Array(bytes.slice().buffer));
+    default:
+      throw new Problem(
+        'invalid-safetensors',
+        `Tensor "${name}" has type ${dtype}; weights can be F32, F16, BF16, F64 or I8. Convert the file.`,
+        { tensor: name, dtype },
+      );
   }
 }
 

@@ -1,0 +1,31 @@
+/** `[rows, columns]` to `[columns, rows]`. */
+export function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(data.length);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c] ?? 0;
+  }
+  return out;
+}
+
+/** Layer scale folded into the layer before it: `[inputs, D]` weights or `[D]` bias, times gamma `[D]`. Exact. */
+export function scaleColumns(data: Float32Array, gamma: Float32Array): Float32Array {
+  return data.map((value, i) => value * (gamma[i % gamma.length] ?? 1));
+}
+
+export type Thirds = readonly [Float32Array, Float32Array, Float32Array];
+
+/** Query, key and value matrices `[H * dh, D]` to `[H, 3, dh, D]` (with D = 1: their biases). */
+export function interleaveHeads(parts: Thirds, heads: number, headDim: number, width: number): Float32Array {
+  const rows = headDim * width;
+  const out = new Float32Array(3 * heads * rows);
+  parts.forEach((part, which) => {
+    for (let h = 0; h < heads; h++) out.set(part.subarray(h * rows, (h + 1) * rows), (h * 3 + which) * rows);
+  });
+  return out;
+}
+
+/** A fused tensor cut into query, key and value. */
+export function thirds(data: Float32Array): Thirds {
+  const third = data.length / 3;
+  return [data.subarray(0, third), data.subarray(third, 2 * third), data.subarray(2 * third)];
+}
