@@ -1,5 +1,6 @@
 import type { Value } from './graph.ts';
-import { activation, type Differentiable, layerNorm, linear } from './layers.ts';
+import { activation, type Differentiable, layerNorm, linear, linearPerImage } from './layers.ts';
+import { logarithms } from './sizes.ts';
 import type { Scope, Stream } from './stream.ts';
 
 /**
@@ -15,6 +16,10 @@ export function attentionPool(scope: Scope, stream: Stream): Differentiable {
     const weight = g.input(`pool.${name}.weight`, 'float', [out, width]);
     return linear(g, input, weight, g.input(`pool.${name}.bias`, 'float', [out]), 'output-first');
   };
+  const densePerImage = (input: Value, name: string, out: number, width: number) => {
+    const weight = g.input(`pool.${name}.weight`, 'float', [out, width]);
+    return linearPerImage(scope, input, weight, g.input(`pool.${name}.bias`, 'float', [out]));
+  };
   const split = (rows: Value, count: Value) => {
     const shape = g.op('Concat', [images, count, g.ints(heads, headDim)], { axis: 0 });
     return g.op('Transpose', [g.op('Reshape', [rows, shape])], { perm: [0, 2, 1, 3] });
@@ -29,17 +34,17 @@ export function attentionPool(scope: Scope, stream: Stream): Differentiable {
   const mask = stream.sizes
     ? [
         g.op('Reshape', [
-          g.op('Log', [stream.sizes]),
+          logarithms(scope, stream.sizes),
           g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 }),
         ]),
       ]
     : [];
   const attended = g.op('Reshape', [g.op('Attention', [query, key, value, ...mask]), g.ints(-1, D)]);
-  const projection = dense(attended, 'proj', D, D);
+  const projection = densePerImage(attended, 'proj', D, D);
   const mlp = [layerNorm(g, projection.output, 'pool.norm', config)];
-  mlp.push(dense(mlp[0]?.output ?? '', 'mlp.fc1', channels, D));
+  mlp.push(densePerImage(mlp[0]?.output ?? '', 'mlp.fc1', channels, D));
   mlp.push(activation(g, mlp[1]?.output ?? '', config.activation));
-  mlp.push(dense(mlp[2]?.output ?? '', 'mlp.fc2', D, channels));
+  mlp.push(densePerImage(mlp[2]?.output ?? '', 'mlp.fc2', D, channels));
 
   return {
     output: g.op('Add', [projection.output, mlp[3]?.output ?? '']),

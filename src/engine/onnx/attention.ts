@@ -2,6 +2,7 @@ import type { VitConfig } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { type Differentiable, layerNorm, linear, weightGradient } from './layers.ts';
 import { rotate, rotateBack } from './rotary.ts';
+import { logarithms } from './sizes.ts';
 import type { Scope, Stream } from './stream.ts';
 
 /** Queries, keys and values, `[images, heads, tokens, dh]` each. */
@@ -66,9 +67,10 @@ function project(scope: Scope, stream: Stream, block: number, normed: Value): Pr
 }
 
 /** `log(size)` of every key for every query, `[images, 1, queries, tokens]`: a merged token counts for all its patches. */
-function sizeMask({ g, images }: Scope, sizes: Value, queries: Value): Value {
+function sizeMask(scope: Scope, sizes: Value, queries: Value): Value {
+  const { g, images } = scope;
   const perKey = g.op('Reshape', [
-    g.op('Log', [sizes]),
+    logarithms(scope, sizes),
     g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 }),
   ]);
   const shape = g.op('Concat', [g.ints(1, 1), queries, g.ints(1)], { axis: 0 });

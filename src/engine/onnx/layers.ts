@@ -29,6 +29,23 @@ export function linear(
   };
 }
 
+/**
+ * {@link linear}, output-first, on one row per image `[n, in]`. Rows are doubled, because ONNX Runtime multiplies a single
+ * row by another kernel, which rounds otherwise: an image alone would get other bits than in a batch.
+ */
+export function linearPerImage(
+  { g, images }: { readonly g: GraphBuilder; readonly images: Value },
+  input: Value,
+  weight: Value,
+  bias: Value | undefined,
+): Differentiable {
+  const doubled = linear(g, g.op('Concat', [input, input], { axis: 0 }), weight, bias, 'output-first');
+  return {
+    output: g.op('Slice', [doubled.output, g.ints(0), images, g.ints(0)]),
+    backward: doubled.backward,
+  };
+}
+
 /** dL/dW `[out, in]` of an output-first linear layer, summed over all rows. */
 export function weightGradient(g: GraphBuilder, gradient: Value, input: Value): Value {
   return g.op('Gemm', [gradient, input], { transA: 1 });

@@ -1,6 +1,6 @@
 import type { LevelWeights } from '../../checkpoint/index.ts';
 import { Problem } from '../../problem/index.ts';
-import type { TensorMap, Variant, VitConfig } from '../../vit/index.ts';
+import type { Tensor, Variant, VitConfig } from '../../vit/index.ts';
 import {
   checkLength,
   keptUnits,
@@ -37,6 +37,9 @@ export class LevelLayout {
         tensor.rowLength,
       );
     }
+    for (const [name, { data }] of increment.corrections) {
+      checkLength(`"${name}" of level ${level} alone`, data, 1, this.#ownLength(name, level));
+    }
     if (level > 0) return;
     for (const [name, shape] of this.#tensors.shared) {
       checkLength(`"${name}"`, increment.shared.get(name)?.data ?? [], 1, product(shape));
@@ -66,7 +69,8 @@ export class LevelLayout {
         data: asOwnView(data),
       });
     }
-    await store(worker, '', increment.shared);
+    const shared = [...increment.shared].filter(([name]) => this.#tensors.shared.has(name));
+    await store(worker, '', shared);
     await store(worker, correctionPrefix(level), increment.corrections);
   }
 
@@ -98,6 +102,22 @@ export class LevelLayout {
     );
   }
 
+  /** Elements of a tensor as a level runs it. */
+  #ownLength(name: string, level: number): number {
+    const tensor = this.#tensors.units.find((unit) => unit.name === name);
+    if (tensor) return keptUnits(tensor, this.variant(level)) * tensor.rowLength;
+    const shape = this.#tensors.shared.get(name);
+    if (shape) return product(shape);
+    throw new Problem(
+      'tensor-mismatch',
+      `Level ${level} replaces "${name}", which the network does not have.`,
+      {
+        tensor: name,
+        level,
+      },
+    );
+  }
+
   #rows(tensor: Parameters<typeof keptUnits>[0], level: number): { first: number; rows: number } {
     const first = level === 0 ? 0 : keptUnits(tensor, this.variant(level - 1));
     return { first, rows: keptUnits(tensor, this.variant(level)) - first };
@@ -108,7 +128,11 @@ function correctionPrefix(level: number): string {
   return `level ${level}/`;
 }
 
-async function store(worker: EngineWorker, prefix: string, tensors: TensorMap): Promise<void> {
+async function store(
+  worker: EngineWorker,
+  prefix: string,
+  tensors: Iterable<readonly [string, Tensor]>,
+): Promise<void> {
   for (const [name, { data }] of tensors) {
     await worker.send({ kind: 'allocate', array: prefix + name, length: data.length });
     await worker.send({ kind: 'write', array: prefix + name, at: 0, data: asOwnView(data) });

@@ -70,7 +70,7 @@ function bestPairs({ g, config }: Scope, keys: Value, removed: Value): { source:
   const first = prefixTokens(config);
   const even = first + (first % 2);
   const odd = first + 1 - (first % 2);
-  const summed = g.op('ReduceSum', [keys, g.ints(1)], { keepdims: 0 });
+  const summed = sumOverHeads(g, keys, config.headDim);
   const unit = g.table(`unit scale ${config.headDim}`, [config.headDim], () =>
     new Float32Array(config.headDim).fill(1 / Math.sqrt(config.headDim)),
   );
@@ -91,6 +91,15 @@ function bestPairs({ g, config }: Scope, keys: Value, removed: Value): { source:
     source: position(chosen, even),
     target: position(g.op('GatherElements', [partner, chosen], { axis: 1 }), odd),
   };
+}
+
+/** `[images, heads, tokens, dh]` to `[images, tokens, dh]`; a product, because `ReduceSum` adds in another order for one image. */
+function sumOverHeads(g: GraphBuilder, keys: Value, headDim: number): Value {
+  const heads = g.op('Shape', [keys], { start: 1, end: 2 });
+  const one = g.table('one', [1, 1], () => Float32Array.of(1));
+  const ones = g.op('Expand', [one, g.op('Concat', [g.ints(1), heads], { axis: 0 })]);
+  const flat = g.op('Reshape', [keys, g.ints(0, 0, -1)]);
+  return g.op('Reshape', [g.op('MatMul', [ones, flat]), g.ints(0, -1, headDim)]);
 }
 
 /** Positions within images `[images, r, 1]` to rows of the stream `[images * r, 1]`. */

@@ -1,7 +1,7 @@
 import { prefixTokens, totalTokens } from '../../vit/index.ts';
 import { attentionPool } from './attention-pool.ts';
 import type { GraphBuilder, Value } from './graph.ts';
-import { type Differentiable, layerNorm, linear } from './layers.ts';
+import { type Differentiable, layerNorm, linearPerImage } from './layers.ts';
 import { byImage, type Scope, type Stream } from './stream.ts';
 
 /**
@@ -16,7 +16,7 @@ export function pool(scope: Scope, stream: Stream): Differentiable {
   const steps = [before, pooling, after].filter((step) => step !== undefined);
   if (config.embeddingWidth !== config.width) {
     const weight = g.input('projection.weight', 'float', [config.embeddingWidth, config.width]);
-    steps.push(linear(g, steps.at(-1)?.output ?? '', weight, undefined, 'output-first'));
+    steps.push(linearPerImage(scope, steps.at(-1)?.output ?? '', weight, undefined));
   }
   return {
     output: steps.at(-1)?.output ?? '',
@@ -60,14 +60,28 @@ function patchMean(scope: Scope, stream: Stream): Differentiable {
   return {
     output: stream.sizes
       ? weightedMean(g, patches, patchesOf(byImage(scope, stream.sizes, stream.tokens, 1)))
-      : g.op('ReduceMean', [patches, g.ints(1)], { keepdims: 0 }),
+      : weightedSum(g, patches, equalShares(g, total - first)),
     backward: (gradient) => spread(scope, gradient, first, total - first),
   };
 }
 
+/** `weights` are sizes, `[images, T, 1]`: their sum is exact in any order. */
 function weightedMean(g: GraphBuilder, values: Value, weights: Value): Value {
-  const sum = (value: Value) => g.op('ReduceSum', [value, g.ints(1)], { keepdims: 0 });
-  return g.op('Div', [sum(g.op('Mul', [values, weights])), sum(weights)]);
+  const total = g.op('ReduceSum', [weights, g.ints(1)], { keepdims: 0 });
+  const rows = g.op('Transpose', [weights], { perm: [0, 2, 1] });
+  return g.op('Div', [weightedSum(g, values, rows), total]);
+}
+
+/**
+ * Sums `[images, T, D]` over the tokens with weights `[images or 1, 1, T]`. A product and not a `ReduceSum`, which adds in
+ * another order when there is one image.
+ */
+function weightedSum(g: GraphBuilder, values: Value, weights: Value): Value {
+  return g.op('Squeeze', [g.op('MatMul', [weights, values]), g.ints(1)]);
+}
+
+function equalShares(g: GraphBuilder, count: number): Value {
+  return g.table(`shares ${count}`, [1, 1, count], () => new Float32Array(count).fill(1 / count));
 }
 
 /** The derivative of a mean over `count` tokens from `first` on: `[images, D]` to rows of all tokens. */

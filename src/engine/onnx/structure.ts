@@ -34,8 +34,11 @@ export function structureKey(structure: NetworkStructure): string {
     .join('');
 }
 
-/** How many leading tokens the pooling reads; null when it reads all of them. */
+/**
+ * How many leading tokens the last block computes; null where the pooling reads all of them. Two also where only [CLS] is
+ * read: ONNX Runtime multiplies a single row by another kernel, which rounds otherwise, so that an image alone would get
+ * other bits than in a batch.
+ */
 export function rowsRead(config: VitConfig): number | null {
-  if (config.pool === 'cls') return 1;
-  return config.pool === 'cls-distillation' ? 2 : null;
+  return config.pool === 'cls' || config.pool === 'cls-distillation' ? 2 : null;
 }

@@ -1,0 +1,81 @@
+import type { LevelWeights } from '../../../src/checkpoint/index.ts';
+import {
+  fullVariant,
+  type Tensor,
+  type TensorMap,
+  unitTensors,
+  type Variant,
+  type VitConfig,
+} from '../../../src/vit/index.ts';
+import { uniform } from '../../support/tiny-vit.ts';
+
+/** One level: what it runs, and the tensors that are its own. */
+export interface TestLevel {
+  readonly variant: Variant;
+  readonly corrections: TensorMap;
+}
+
+/**
+ * Levels of the tiny network (3 blocks, 3 heads, 7 channels) with what is awkward: odd counts, a block without heads and
+ * channels, merging in some blocks, in the last one, and not at all; corrected weights and biases, also where no unit is
+ * left.
+ */
+export function testLadder(config: VitConfig): TestLevel[] {
+  const next = uniform(77);
+  const perHead = config.headDim;
+  const own = (names: Readonly<Record<string, number>>): TensorMap =>
+    new Map(
+      Object.entries(names).map(([name, rows]): [string, Tensor] => {
+        const shape = name.endsWith('.bias') ? [rows] : [rows, config.width];
+        const size = shape.reduce((product, side) => product * side, 1);
+        return [name, { shape, data: Float32Array.from({ length: size }, () => next() / 2) }];
+      }),
+    );
+  return [
+    {
+      variant: { heads: [1, 0, 2], channels: [3, 0, 7], merge: [2, 4, 0] },
+      corrections: own({
+        'blocks.0.mlp.fc2.bias': config.width,
+        'blocks.1.attn.proj.bias': config.width,
+        'blocks.1.mlp.fc2.bias': config.width,
+        'blocks.2.attn.proj.weight': 2 * perHead,
+      }),
+    },
+    {
+      variant: { heads: [1, 2, 3], channels: [5, 1, 7], merge: [3, 1, 2] },
+      corrections: own({ 'blocks.1.mlp.fc2.weight': 1, 'blocks.0.attn.proj.weight': perHead }),
+    },
+    { variant: { heads: [3, 3, 3], channels: [5, 7, 7], merge: [2, 0, 3] }, corrections: new Map() },
+    { variant: fullVariant(config), corrections: new Map() },
+  ];
+}
+
+/** What a checkpoint would give for each level, units as stored. */
+export function levelWeights(
+  config: VitConfig,
+  tensors: TensorMap,
+  levels: readonly TestLevel[],
+): LevelWeights[] {
+  const kinds = new Map<string, { block: number; kind: 'heads' | 'channels' }>();
+  for (const [kind, names] of Object.entries(unitTensors(config)) as ['heads' | 'channels', string[]][]) {
+    for (let block = 0; block < config.depth; block++) {
+      for (const name of names) kinds.set(`blocks.${block}.${name}`, { block, kind });
+    }
+  }
+  return levels.map(({ variant, corrections }, level) => {
+    const increments = new Map<string, Tensor>();
+    for (const [name, { block, kind }] of kinds) {
+      const first = levels[level - 1]?.variant[kind][block] ?? 0;
+      const last = variant[kind][block] ?? 0;
+      if (last > first) increments.set(name, rows(tensors.get(name), first, last));
+    }
+    const shared = new Map(level === 0 ? [...tensors].filter(([name]) => !kinds.has(name)) : []);
+    return { level, shared, increments, corrections };
+  });
+}
+
+function rows(tensor: Tensor | undefined, first: number, last: number): Tensor {
+  const { shape, data } = tensor ?? { shape: [0], data: new Float32Array() };
+  const each = data.length / (shape[0] ?? 1);
+  return { shape: [last - first, ...shape.slice(1)], data: data.slice(first * each, last * each) };
+}
