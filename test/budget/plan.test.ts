@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Budget, type PlanContext, plan } from '../../src/budget/index.ts';
+import type { Level } from '../../src/checkpoint/index.ts';
+import { isProblem } from '../../src/problem/index.ts';
+
+/** A level as far as planning looks at it: 10 GFLOPs at full. */
+function level(share: number, fidelity: number): Level {
+  return {
+    heads: [],
+    channels: [],
+    merge: [],
+    flops: share * 1e10,
+    share,
+    params: 1,
+    end: 1,
+    memory: 1,
+    fidelity: { fp32: { mean: fidelity, p5: fidelity } },
+    corrections: [],
+  };
+}
+
+const ladder = [level(0.25, 0.6), level(0.5, 0.8), level(0.75, 0.95), level(1, 1)];
+/** 100 ms at full, in proportion below. */
+const context = (overrides: Partial<PlanContext> = {}): PlanContext => ({
+  ladder,
+  precisions: ['fp32'],
+  loaded: 3,
+  predict: (index) => 100 * (ladder[index]?.share ?? 0),
+  ...overrides,
+});
+const term = (value: number, strict = false) => ({ value, strict });
+const chosen = (budget: Budget, overrides?: Partial<PlanContext>) => {
+  const { level, limitedBy } = plan(budget, context(overrides));
+  return [level, limitedBy];
+};
+const refusal = (budget: Budget, overrides?: Partial<PlanContext>) => {
+  try {
+    plan(budget, context(overrides));
+  } catch (error) {
+    if (isProblem(error)) return { code: error.code, ...error.details };
+    throw error;
+  }
+  return expect.fail('it was not refused');
+};
+
+describe('the choice of a level', () => {
+  it('is the full network when nothing binds', () => {
+    expect(chosen({})).toEqual([3, 'none']);
+  });
+
+  it('keeps every ceiling, and says which one bound', () => {
+    expect(chosen({ flops: term(0.7) })).toEqual([1, 'flops']);
+    expect(chosen({ gflops: term(7.5) })).toEqual([2, 'flops']);
+    expect(chosen({ level: term(0) })).toEqual([0, 'level']);
+    expect(chosen({ latency: term(60) })).toEqual([1, 'latency']);
+    expect(chosen({ latency: term(60), flops: term(0.3) })).toEqual([0, 'flops']);
+    expect(chosen({}, { loaded: 1 })).toEqual([1, 'loading']);
+    expect(chosen({}, { tier: { ceiling: { flops: 0.5 } } })).toEqual([1, 'tier']);
+    expect(chosen({}, { allowance: 30 })).toEqual([0, 'pressure']);
+  });
+
+  it('counts what has passed already against the latency target', () => {
+    expect(chosen({ latency: term(80) }, { elapsed: 10 })).toEqual([1, 'latency']);
+    // 30 of the 30 ms were waiting for others: without them level 2 would have fitted.
+    expect(chosen({ latency: term(80) }, { elapsed: 30, waited: 30 })).toEqual([1, 'pressure']);
+  });
+
+  it('lets a floor win over a target, but not over a bound', () => {
+    expect(chosen({ latency: term(30), fidelity: term(0.9) })).toEqual([2, 'latency']);
+    expect(refusal({ latency: term(30, true), fidelity: term(0.9) })).toMatchObject({
+      code: 'budget-unsatisfiable',
+      nearest: { latency: 75, fidelity: 0.9 },
+    });
+    expect(refusal({ flops: term(0.5), fidelity: term(0.9) })).toMatchObject({
+      nearest: { flops: 0.75, fidelity: 0.8 },
+    });
+  });
+
+  it('names the nearest feasible budget for what no level satisfies', () => {
+    expect(refusal({ flops: term(0.1) })).toMatchObject({ nearest: { flops: 0.25, gflops: 2.5 } });
+    expect(refusal({ level: term(9) })).toMatchObject({ nearest: { level: 3 } });
+    expect(refusal({ latency: term(10, true) })).toMatchObject({ nearest: { latency: 25 } });
+    expect(refusal({ level: term(3) }, { loaded: 1 })).toMatchObject({ code: 'not-ready' });
+  });
+
+  it('does not push below the floor of the tier, nor below what the caller asked for', () => {
+    const tier = { floor: { fidelity: 0.8 } };
+    expect(chosen({}, { allowance: 1, tier })[0]).toBe(1);
+    expect(chosen({ fidelity: term(0.95) }, { allowance: 1 })[0]).toBe(2);
+    expect(chosen({ flops: term(0.25) }, { tier })[0]).toBe(0);
+  });
+
+  it('prefers a smaller level that is measured better', () => {
+    const uneven = [level(0.25, 0.9), level(0.5, 0.85), level(1, 1)];
+    const predict = (index: number) => 100 * (uneven[index]?.share ?? 0);
+    expect(plan({ flops: term(0.6) }, context({ ladder: uneven, predict, loaded: 2 })).level).toBe(0);
+  });
+
+  it('accepts the share that it prints', () => {
+    const thirds = [level(1 / 3, 0.7), level(2 / 3, 0.9), level(1, 1)];
+    for (const [index, { share }] of thirds.entries()) {
+      const found = plan({ flops: term(Number(share.toFixed(3))) }, context({ ladder: thirds, loaded: 2 }));
+      expect(found.level).toBe(index);
+    }
+  });
+
+  it('never breaks a bound, whatever is asked, and its nearest budget is feasible', () => {
+    const share = fc.double({ min: 0.01, max: 1, noNaN: true });
+    const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+    const asked = fc.record({
+      flops: maybe(share),
+      fidelity: maybe(share),
+      latency: maybe(fc.double({ min: 1, max: 200, noNaN: true })),
+      strict: fc.boolean(),
+      loaded: fc.integer({ min: 0, max: 3 }),
+      allowance: maybe(fc.double({ min: 1, max: 200, noNaN: true })),
+    });
+    fc.assert(
+      fc.property(asked, ({ flops, fidelity, latency, strict, loaded, allowance }) => {
+        const budget: Budget = {
+          ...(flops !== undefined && { flops: term(flops) }),
+          ...(fidelity !== undefined && { fidelity: term(fidelity) }),
+          ...(latency !== undefined && { latency: term(latency, strict) }),
+        };
+        const here = context({ loaded, ...(allowance !== undefined && { allowance }) });
+        try {
+          const found = plan(budget, here);
+          expect(found.level).toBeLessThanOrEqual(loaded);
+          if (flops !== undefined) expect(found.flops).toBeLessThanOrEqual(flops + 5e-4);
+          if (fidelity !== undefined) expect(found.fidelity).toBeGreaterThanOrEqual(fidelity);
+          if (latency !== undefined && strict) expect(found.predicted).toBeLessThanOrEqual(latency);
+        } catch (error) {
+          if (!isProblem(error, 'budget-unsatisfiable')) throw error;
+          const nearest = error.details.nearest as Record<string, number>; // numbers by term
+          expect(Object.keys(nearest).length).toBeGreaterThan(0);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
