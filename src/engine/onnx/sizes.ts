@@ -1,5 +1,6 @@
 import { totalTokens } from '../../vit/index.ts';
 import type { Value } from './graph.ts';
+import { ELEMENT } from './proto.ts';
 import type { Scope } from './stream.ts';
 
 /**
@@ -12,8 +13,5 @@ export function logarithms({ g, config }: Scope, sizes: Value): Value {
     // Entry 0 is never read; its logarithm is not a number that a graph should hold.
     Float32Array.from({ length: largest + 1 }, (_, size) => Math.log(Math.max(size, 1))),
   );
-  return g.op('Gather', [table, g.op('Cast', [sizes], { to: INT64 })], { axis: 0 });
+  return g.op('Gather', [table, g.op('Cast', [sizes], { to: ELEMENT.int64 })], { axis: 0 });
 }
-
-/** ONNX's number of the element type. */
-const INT64 = 7;
