@@ -3,6 +3,7 @@ import { Problem } from '../problem/index.ts';
 import type { VitConfig } from './config.ts';
 import type { DecodeOptions, ImageDecoder } from './image.ts';
 import { cropGeometry, normalise } from './preprocess.ts';
+import { type Box, type Picture, resizePicture } from './resampling.ts';
 
 const DEFAULT_MAX_PIXELS = 50_000_000;
 /** Formats of the HTTP contract, as sharp calls them. */
@@ -18,15 +19,11 @@ const FORMATS: Readonly<Record<string, string>> = {
 // Pictures are decoded once each: libvips' cache of operations would only hold memory.
 sharp.cache(false);
 
-export interface DecodedPicture {
-  readonly width: number;
-  readonly height: number;
-  /** `[height, width, 3]` uint8 RGB, oriented. */
-  readonly data: Uint8Array;
-}
+/** A decoded picture, oriented. */
+export type DecodedPicture = Picture;
 
 /**
- * Decodes with libvips. Orientation by EXIF, first frame of animations, alpha over white, greyscale and CMYK to sRGB,
+ * Decodes with libvips. Orientation by EXIF, first frame of animations, alpha over white, greyscale and CMYK to RGB,
  * 16 bits to 8.
  */
 export function sharpDecoder(): ImageDecoder {
@@ -35,16 +32,12 @@ export function sharpDecoder(): ImageDecoder {
     async decode(image, config, options = {}) {
       const { pipeline, width, height } = await openImage(image, options);
       const crop = cropGeometry(config, width, height);
-      const { data } = await finish(
-        pipeline
-          .resize(crop.resizeWidth, crop.resizeHeight, {
-            fit: 'fill',
-            kernel: kernel(config),
-            fastShrinkOnLoad: false,
-          })
-          .extract({ left: crop.left, top: crop.top, width: crop.size, height: crop.size }),
-      );
-      return normalise(data, config, new Float32Array(3 * crop.size ** 2));
+      const square = { left: crop.left, top: crop.top, width: crop.size, height: crop.size };
+      const target = { width: crop.resizeWidth, height: crop.resizeHeight };
+      const resized = enlarges({ width, height }, target)
+        ? resizePicture(await finish(pipeline), target, square, config.preprocessing.interpolation)
+        : await finish(shrink(pipeline, target, config).extract(square));
+      return normalise(resized.data, config, new Float32Array(3 * crop.size ** 2));
     },
   };
 }
@@ -58,16 +51,45 @@ export async function decodePicture(image: Uint8Array, options: DecodeOptions = 
 /** Cuts a rectangle out of a picture and resizes it to the network's input. @returns `[3, size, size]`, normalised */
 export async function cropPicture(
   picture: DecodedPicture,
-  box: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+  box: Box,
   config: VitConfig,
 ): Promise<Float32Array> {
   const raw = { width: picture.width, height: picture.height, channels: 3 as const };
-  const { data } = await finish(
-    sharp(picture.data, { raw })
-      .extract(box)
-      .resize(config.imageSize, config.imageSize, { fit: 'fill', kernel: kernel(config) }),
-  );
+  const target = { width: config.imageSize, height: config.imageSize };
+  const { data } = enlarges(box, target)
+    ? resizePicture(
+        cut(picture, box),
+        target,
+        { left: 0, top: 0, ...target },
+        config.preprocessing.interpolation,
+      )
+    : await finish(shrink(sharp(picture.data, { raw }).extract(box), target, config));
   return normalise(data, config, new Float32Array(3 * config.imageSize ** 2));
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** libvips enlarges with a shift of half a pixel; where a side grows, pictures are resampled here instead. */
+function enlarges(from: Size, to: Size): boolean {
+  return to.width > from.width || to.height > from.height;
+}
+
+function shrink(pipeline: Sharp, { width, height }: Size, config: VitConfig): Sharp {
+  const kernels = { bicubic: 'cubic', bilinear: 'linear', lanczos: 'lanczos3' } as const;
+  const kernel = kernels[config.preprocessing.interpolation];
+  return pipeline.resize(width, height, { fit: 'fill', kernel, fastShrinkOnLoad: false });
+}
+
+function cut(picture: Picture, box: Box): Picture {
+  const data = new Uint8Array(box.width * box.height * 3);
+  for (let y = 0; y < box.height; y++) {
+    const from = ((box.top + y) * picture.width + box.left) * 3;
+    data.set(picture.data.subarray(from, from + box.width * 3), y * box.width * 3);
+  }
+  return { width: box.width, height: box.height, data };
 }
 
 async function openImage(image: Uint8Array, options: DecodeOptions) {
@@ -96,34 +118,51 @@ async function openImage(image: Uint8Array, options: DecodeOptions) {
     );
   }
   const turned = (metadata.orientation ?? 1) >= 5;
-  const pipeline = sharp(image, {
+  const oriented = sharp(image, {
     limitInputPixels: maxPixels,
     failOn: 'error',
     ...(pages > 1 ? { page: 0, pages: 1 } : {}),
-  })
-    .autoOrient()
-    .flatten({ background: '#ffffff' })
-    .toColourspace('srgb')
-    .removeAlpha();
+  }).autoOrient();
+  const pipeline =
+    metadata.space === 'cmyk' && !metadata.hasProfile
+      ? await fromInks(oriented)
+      : oriented.flatten({ background: '#ffffff' }).toColourspace('srgb').removeAlpha();
   return { pipeline, width: turned ? pageHeight : width, height: turned ? width : pageHeight };
 }
 
+/**
+ * CMYK without a profile, as Pillow reads it: `(1 - ink) (1 - black)`. libvips would assume a printing press, and
+ * networks have seen such pictures through Pillow.
+ */
+async function fromInks(pipeline: Sharp): Promise<Sharp> {
+  const inks = await output(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk'));
+  const { width, height } = inks;
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) {
+    const [pixel, channel] = [Math.floor(i / 3), i % 3];
+    const ink = inks.data[pixel * inks.channels + channel] ?? 0;
+    const black = inks.data[pixel * inks.channels + 3] ?? 0;
+    data[i] = Math.round(((255 - ink) * (255 - black)) / 255);
+  }
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
 async function finish(pipeline: Sharp): Promise<DecodedPicture> {
+  const { width, height, channels, data } = await output(pipeline);
+  if (channels === 3) return { width, height, data };
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0; i < rgb.length; i++)
+    rgb[i] = data[Math.floor(i / 3) * channels + (channels < 3 ? 0 : i % 3)] ?? 0;
+  return { width, height, data: rgb };
+}
+
+async function output(pipeline: Sharp): Promise<Size & { channels: number; data: Uint8Array }> {
   try {
     const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-    if (info.channels === 3) return { width: info.width, height: info.height, data };
-    const rgb = new Uint8Array(info.width * info.height * 3);
-    for (let i = 0; i < rgb.length; i++)
-      rgb[i] = data[Math.floor(i / 3) * info.channels + (info.channels < 3 ? 0 : i % 3)] ?? 0;
-    return { width: info.width, height: info.height, data: rgb };
+    return { width: info.width, height: info.height, channels: info.channels, data };
   } catch (cause) {
     throw undecodable(cause);
   }
-}
-
-function kernel(config: VitConfig): 'cubic' | 'linear' | 'lanczos3' {
-  const kernels = { bicubic: 'cubic', bilinear: 'linear', lanczos: 'lanczos3' } as const;
-  return kernels[config.preprocessing.interpolation];
 }
 
 function undecodable(cause: unknown): Problem {
