@@ -81,7 +81,8 @@ async function listPictures(folder: string): Promise<string[]> {
     );
   });
   return entries
-    .filter((entry) => entry.isFile() && EXTENSION.test(entry.name))
+    // Data sets are often folders of links into a cache; a link that leads nowhere is skipped when it is read.
+    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && EXTENSION.test(entry.name))
     .map((entry) =>
       join(entry.parentPath, entry.name)
         .slice(folder.length)
@@ -95,7 +96,11 @@ async function tryReading(
   name: string,
   { config, decoder, report, signal }: CalibrationOptions,
 ): Promise<ReadableImage | undefined> {
-  const bytes = await readFile(path);
+  const bytes = await readFile(path).catch(() => undefined);
+  if (!bytes) {
+    report.note(`skipped ${name}: the file cannot be opened.`);
+    return undefined;
+  }
   try {
     await decoder.decode(bytes, config, signal ? { signal } : {});
     return { path, sha256: createHash('sha256').update(name).update('\0').update(bytes).digest('hex') };
