@@ -175,10 +175,10 @@ function decodeNumbers(name: string, dtype: AnyType, bytes: Uint8Array): Float32
     case 'I8':
       return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     case 'F32':
-      // A copy aligns the bytes and lets go of the file's buffer.
-      return new Float32Array(bytes.slice().buffer);
+      // A copy aligns the bytes and lets go of the file's buffer (`slice` of a Buffer would be a view).
+      return new Float32Array(new Uint8Array(bytes).buffer);
     case 'F64':
-      return Float32Array.from(new Float64Array(bytes.slice().buffer));
+      return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
     default:
       throw new Problem(
         'invalid-safetensors',

@@ -1,0 +1,125 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  expectedTensors,
+  feasibleMerge,
+  flops,
+  fullVariant,
+  parameters,
+  tokensPerBlock,
+  totalTokens,
+} from '../../src/vit/index.ts';
+import { readGolden } from '../support/golden.ts';
+import { hasSharedData } from '../support/shared-data.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
+
+const vit = (width: number, heads: number) =>
+  tinyConfig({
+    imageSize: 224,
+    patchSize: 16,
+    width,
+    heads,
+    headDim: 64,
+    channels: 4 * width,
+    depth: 12,
+    embeddingWidth: width,
+  });
+
+describe('FLOPs', () => {
+  it('of a ViT-B/16 are the sum of its parts', () => {
+    // 12 blocks of 197 tokens, D = 768, 12 heads of 64, M = 3072; by hand:
+    const block =
+      697_171_968 + // qkv: 6 D dh h T
+      232_390_656 + // proj: 2 D dh h T
+      59_610_624 + // scores: 2 h dh T^2
+      1_397_124 + // softmax: 3 h T^2
+      59_610_624 + // mix: 2 h dh T^2
+      1_859_125_248; // mlp: 4 D m T
+    const patches = 231_211_008; // 2 * 196 * 16 * 16 * 3 * 768
+    expect(flops(vit(768, 12), fullVariant(vit(768, 12)))).toBe(12 * block + patches);
+  });
+
+  it('of a ViT-Ti/16 are 2.511e9', () => {
+    expect(flops(vit(192, 3), fullVariant(vit(192, 3)))).toBe(2_511_173_772);
+  });
+
+  it('count the kept units of every block alone, and a gated MLP with a half more', () => {
+    const plain = tinyConfig();
+    const full = fullVariant(plain);
+    const gated = tinyConfig({ mlp: 'gated' });
+    // D = 12, dh = 4, T = 10: one head 8 D dh T + 4 dh T^2 + 3 T^2, one channel 4 D T (gated 6 D T).
+    const [head, channel] = [8 * 12 * 4 * 10 + 4 * 4 * 100 + 3 * 100, 4 * 12 * 10];
+    expect(flops(plain, full)).toBe(72_108);
+    expect(flops(gated, full)).toBe(77_148);
+    expect(flops(plain, { ...full, heads: [3, 1, 0] })).toBe(72_108 - 5 * head);
+    expect(flops(plain, { ...full, channels: [0, 7, 4] })).toBe(72_108 - 10 * channel);
+    expect(flops(gated, { ...full, channels: [0, 7, 4] })).toBe(77_148 - 15 * channel);
+  });
+
+  it('of a merge schedule see fewer tokens from the MLP of its block on', () => {
+    const config = tinyConfig();
+    const variant = { ...fullVariant(config), merge: [2, 0, 1] };
+    expect(tokensPerBlock(config, variant)).toEqual({ attention: [10, 8, 8], mlp: [8, 8, 7] });
+    const attention = (T: number) => 3 * (8 * 12 * 4 * T + 4 * 4 * T * T + 3 * T * T);
+    const mlp = (T: number) => 4 * 12 * 7 * T;
+    const patches = 2 * 9 * 16 * 3 * 12;
+    expect(flops(config, variant)).toBe(patches + attention(10) + 2 * attention(8) + 2 * mlp(8) + mlp(7));
+  });
+
+  it.skipIf(!hasSharedData)(
+    'of merge schedules are those of an independent count (needs ../shared/data)',
+    () => {
+      const config = vit(192, 3);
+      for (const { schedule, flops: expected } of readGolden('augreg').merge) {
+        expect(flops(config, { ...fullVariant(config), merge: schedule })).toBe(expected);
+      }
+    },
+  );
+});
+
+describe('parameters', () => {
+  it.each([
+    tinyConfig(),
+    tinyConfig({ mlp: 'gated', preNorm: true, prefix: { cls: true, distillation: true, registers: 3 } }),
+    tinyConfig({ embeddingWidth: 5, finalNorm: 'none', classes: 9 }),
+    tinyConfig({
+      pool: 'attention',
+      attentionPool: { heads: 3, channels: 11 },
+      prefix: { cls: false, distillation: false, registers: 0 },
+    }),
+  ])('of the full network are the elements of its tensors, without the head (%#)', (config) => {
+    let elements = 0;
+    for (const [name, shape] of expectedTensors(config)) {
+      if (!name.startsWith('head.')) elements += shape.reduce((product, side) => product * side, 1);
+    }
+    expect(parameters(config, fullVariant(config))).toBe(elements);
+  });
+
+  it('of a ViT-B/16 without its head are 85.8 million', () => {
+    // timm counts 85 798 656: the [CLS] token and its position, which are one tensor here, are two there.
+    expect(parameters(vit(768, 12), fullVariant(vit(768, 12)))).toBe(85_798_656 - 768);
+  });
+});
+
+describe('a merge schedule that can run', () => {
+  it('merges at most half of the tokens, keeps three, and nothing in a block without heads', () => {
+    const config = tinyConfig();
+    const feasible = (merge: number[], heads = [3, 3, 3]) =>
+      feasibleMerge(config, { ...fullVariant(config), heads, merge });
+    expect(feasible([4, 2, 1])).toEqual([4, 2, 1]);
+    expect(feasible([99, 99, 99])).toEqual([4, 2, 1]);
+    expect(feasible([4, 2, 1], [3, 0, 3])).toEqual([4, 0, 1]);
+  });
+
+  it('never takes a prefix token or leaves fewer than two patches', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(40), { minLength: 3, maxLength: 3 }), fc.nat(6), (merge, registers) => {
+        const config = tinyConfig({ prefix: { cls: true, distillation: false, registers } });
+        const removed = feasibleMerge(config, { ...fullVariant(config), merge });
+        const left = totalTokens(config) - removed.reduce((sum, count) => sum + count, 0);
+        expect(left).toBeGreaterThanOrEqual(1 + registers + 2);
+        removed.forEach((count, block) => expect(count).toBeLessThanOrEqual(merge[block] ?? 0));
+      }),
+    );
+  });
+});
