@@ -1,18 +1,22 @@
 import { z } from 'zod';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
+import { imageFetcher } from './fetch-image.ts';
 import { gatewayLog } from './log.ts';
 import type { ServerOptions } from './server.ts';
+
+const list = z
+  .string()
+  .optional()
+  .transform((text) => text?.split(',').map((part) => part.trim()));
 
 const EnvironmentSchema = z.object({
   CONCERTINA_STORE: z.string().min(1),
   CONCERTINA_CONFIG: z.string().optional(),
   CONCERTINA_TIER: z.string().optional(),
   CONCERTINA_BASE_PATH: z.string().startsWith('/').optional(),
-  CONCERTINA_MODELS: z
-    .string()
-    .optional()
-    .transform((list) => list?.split(',').map((name) => name.trim())),
+  CONCERTINA_MODELS: list,
+  CONCERTINA_ALLOW_URLS: list,
   CONCERTINA_DEVICE: z.enum(['cpu', 'webgpu', 'cuda', 'auto']).optional(),
   CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
@@ -38,6 +42,7 @@ export async function optionsFromEnvironment(
     tier: settings.CONCERTINA_TIER,
     basePath: settings.CONCERTINA_BASE_PATH,
     models: settings.CONCERTINA_MODELS,
+    fetchImage: settings.CONCERTINA_ALLOW_URLS && imageFetcher({ allow: settings.CONCERTINA_ALLOW_URLS }),
     device: settings.CONCERTINA_DEVICE,
     workers: settings.CONCERTINA_WORKERS,
     port: settings.PORT,

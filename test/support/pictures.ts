@@ -7,12 +7,12 @@ export async function picture(
     width = 20,
     height = 16,
     format = 'png',
-  }: { width?: number; height?: number; format?: keyof FormatEnum } = {},
+  }: { width?: number; height?: number; format?: keyof FormatEnum | 'avif' } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const stripe = { create: { width: 4, height, channels: 3 as const, background: '#ffee00' } };
   const data = await sharp({ create: { width, height, channels: 3, background } })
     .composite([{ input: stripe, left: 2, top: 0 }])
-    .toFormat(format)
+    .toFormat(format as keyof FormatEnum) // 'avif' is missing from its types
     .toBuffer();
   return new Uint8Array(data);
 }

@@ -1,5 +1,11 @@
 import { Command, Option } from 'commander';
-import { gatewayLog, type LogFormat, type RunningServer, startServer } from '../../host/index.ts';
+import {
+  gatewayLog,
+  imageFetcher,
+  type LogFormat,
+  type RunningServer,
+  startServer,
+} from '../../host/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { deviceOption, storeOption, whole } from '../options.ts';
@@ -13,6 +19,7 @@ interface ServeFlags {
   readonly model?: string[];
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
   readonly workers?: number;
+  readonly allowUrl?: string[];
   readonly log: LogFormat;
 }
 
@@ -45,6 +52,10 @@ export function serve(console: Console): Command {
     .option('--model <id...>', 'serve these models only')
     .addOption(deviceOption())
     .option('--workers <number>', 'engine threads (default: one per core)', whole(1, 256))
+    .option(
+      '--allow-url <host...>',
+      'fetch images from these https hosts ("*.example.com", "*"); off by default',
+    )
     .addOption(
       new Option('--log <format>', 'what is written about each request')
         .choices(['json', 'text', 'none'])
@@ -60,6 +71,7 @@ Example:
       const server = await startServer({
         ...flags,
         models: flags.model,
+        fetchImage: flags.allowUrl && imageFetcher({ allow: flags.allowUrl }),
         store: await openStore(flags.store),
         log: gatewayLog(flags.log, console.print),
       });
