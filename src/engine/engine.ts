@@ -81,11 +81,21 @@ export interface AnalysisModel {
   activations(
     stream: Float32Array,
     count: number,
-    place: { readonly block: number; readonly part: 'attention' | 'mlp' },
+    place: ActivationPlace,
     network?: AnalysisVariant,
   ): Promise<Float32Array>;
 
   dispose(): Promise<void>;
+}
+
+export interface ActivationPlace {
+  readonly block: number;
+  readonly part: 'attention' | 'mlp';
+  /**
+   * `[count, T]`: how many patches each token stands for, where some were merged; attention counts them. Not for rotary
+   * networks, whose merged tokens keep positions that the stream alone does not tell.
+   */
+  readonly sizes?: Float32Array;
 }
 
 export interface AnalysisVariant {

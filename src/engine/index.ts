@@ -1,5 +1,6 @@
 export type {
   ActivationMeans,
+  ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
   ElasticModel,

@@ -1,4 +1,7 @@
 import { Problem } from '../problem/index.ts';
+import { bestCorrection } from './best/correction.ts';
+import { bestCriterion } from './best/criterion.ts';
+import { bestPath } from './best/path.ts';
 import type { Correction, ImportanceCriterion, LadderPath } from './contracts.ts';
 import { sparseGptCorrection } from './corrections/sparsegpt.ts';
 import { lampCriterion } from './criteria/lamp.ts';
@@ -23,7 +26,7 @@ export function criterionOf({ criterion, protection }: Recipe): ImportanceCriter
     case 'snip-magnitude':
       return snipMagnitudeCriterion(criterion.local);
     case 'best':
-      throw missing('criterion');
+      return bestCriterion(criterion.settings);
     case 'released':
       throw new Problem('invalid-recipe', 'Released scores are given as a file: use --scores FILE.pt.');
   }
@@ -37,7 +40,7 @@ export function correctionOf({ correction }: Recipe): Correction | undefined {
     case 'sparsegpt':
       return sparseGptCorrection(correction);
     case 'best':
-      throw missing('correction');
+      return bestCorrection(correction.settings);
   }
 }
 
@@ -47,14 +50,6 @@ export function pathOf({ path }: Recipe): LadderPath {
     case 'snapvit':
       return snapvitPath();
     case 'best':
-      throw missing('path');
+      return bestPath(path.settings);
   }
-}
-
-function missing(part: string): Problem {
-  return new Problem(
-    'invalid-recipe',
-    `The ${part} of kind "best" is not part of this build. Use the recipes quick or snapvit-reference.`,
-    { part },
-  );
 }

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Problem } from '../../problem/index.ts';
 import { fullVariant, type TensorMap, totalTokens, type UnitOrder, type VitConfig } from '../../vit/index.ts';
-import type { AnalysisModel, AnalysisVariant, GradientRequest, Gradients } from '../engine.ts';
+import type {
+  ActivationPlace,
+  AnalysisModel,
+  AnalysisVariant,
+  GradientRequest,
+  Gradients,
+} from '../engine.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
 import { GradientSum } from './gradient-sum.ts';
@@ -91,7 +97,7 @@ class OnnxAnalysis implements AnalysisModel {
   async activations(
     stream: Float32Array,
     count: number,
-    { block, part }: { readonly block: number; readonly part: 'attention' | 'mlp' },
+    { block, part, sizes }: ActivationPlace,
     network = this.#full,
   ): Promise<Float32Array> {
     const { config } = this;
@@ -100,9 +106,16 @@ class OnnxAnalysis implements AnalysisModel {
     const { heads, channels } = network.variant;
     const features = part === 'attention' ? (heads[block] ?? 0) * config.headDim : (channels[block] ?? 0);
     if (features === 0) return new Float32Array(0);
-    const call = this.#call(`${part} ${block}`, network, () => halfBlockGraph(config, block, part));
-    const batch = { data: stream, dims: [tokens, config.width] };
-    const chunks = this.#chunks({ stream: batch }, count, CHUNK.forward, call);
+    const sized = part === 'attention' && sizes !== undefined;
+    if (sized) checkLength('The token sizes', sizes, count, tokens);
+    const call = this.#call(`${part} ${block}${sized ? ' sized' : ''}`, network, () =>
+      halfBlockGraph(config, block, { part, sized }),
+    );
+    const batches = {
+      stream: { data: stream, dims: [tokens, config.width] },
+      ...(sized && { sizes: { data: sizes, dims: [tokens] } }),
+    };
+    const chunks = this.#chunks(batches, count, CHUNK.forward, call);
     return this.#collect('activations', chunks, count * tokens * features);
   }
 

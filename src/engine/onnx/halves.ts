@@ -6,9 +6,14 @@ import { rotaryTables } from './rotary.ts';
 
 /**
  * One half of a block on a given residual stream, up to what its output projection reads.
- * Input `stream` `[n, T, D]`, output `activations` `[n * T, h * dh]` or `[n * T, m]`.
+ * Input `stream` `[n, T, D]` and, when `sized`, `sizes` `[n, T]`: the patches that each token stands for, which attention
+ * counts. Output `activations` `[n * T, h * dh]` or `[n * T, m]`.
  */
-export function halfBlockGraph(config: VitConfig, block: number, part: 'attention' | 'mlp'): GraphBuilder {
+export function halfBlockGraph(
+  config: VitConfig,
+  block: number,
+  { part, sized }: { readonly part: 'attention' | 'mlp'; readonly sized: boolean },
+): GraphBuilder {
   const g = new GraphBuilder();
   const input = g.input('stream', 'float', ['images', 'tokens', config.width]);
   const dimension = (axis: number) => g.op('Shape', [input], { start: axis, end: axis + 1 });
@@ -19,7 +24,10 @@ export function halfBlockGraph(config: VitConfig, block: number, part: 'attentio
     return g;
   }
   const rotary = config.rope ? { rotary: rotaryTables(g, config, config.rope.theta) } : {};
-  const stream = { rows, tokens: dimension(1), ...rotary };
+  const sizes = sized
+    ? g.op('Reshape', [g.input('sizes', 'float', ['images', 'tokens']), g.ints(-1, 1)])
+    : undefined;
+  const stream = { rows, tokens: dimension(1), ...rotary, ...(sizes && { sizes }) };
   const { context } = attentionContext(scope, stream, block, null);
   g.output('activations', context, 'float', ['rows', 'features']);
   return g;

@@ -1,0 +1,212 @@
+import {
+  feasibleMerge,
+  prefixTokens,
+  type Tensor,
+  type TensorMap,
+  type UnitOrder,
+  type Variant,
+} from '../../vit/index.ts';
+import type { Correction, PruningContext } from '../contracts.ts';
+import { range } from '../ordered.ts';
+import {
+  advance,
+  allActivations,
+  firstStream,
+  type LastLayer,
+  lastLayer,
+  layerName,
+  type Part,
+  type Stream,
+  unitWidth,
+} from '../residual.ts';
+import { outputCorrection } from './output-correction.ts';
+import { type RegressionPiece, ridgeChange } from './ridge.ts';
+import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
+import { type MergedTokens, memberMeans, mergeTokens, summedKeys, unmerged } from './token-merging.ts';
+
+/**
+ * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
+ * network's after each of them: ridge regression towards the original weights on the level's own stream, tokens
+ * weighted by `1 / |stream|^2` because a LayerNorm follows. Tokens that the level merges are compared with the mean of the
+ * full network's tokens that they stand for.
+ */
+export function bestCorrection(given: unknown): Correction {
+  const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
+  return {
+    name: 'best',
+    correct: (context, variant, units) => correct(context, { variant, units }, settings),
+  };
+}
+
+interface Target {
+  readonly variant: Variant;
+  readonly units: UnitOrder;
+}
+
+interface Place {
+  readonly block: number;
+  readonly part: Part;
+}
+
+async function correct(
+  context: PruningContext,
+  target: Target,
+  settings: CorrectionSettings,
+): Promise<TensorMap> {
+  const { config, tensors } = context;
+  const corrected = new Map<string, Tensor>();
+  const count = Math.min(settings.images, context.images.fit.count);
+  let full = await firstStream(context, count);
+  let own = full.pieces.map(({ count: images, data }) => unmerged(images, data, config.width));
+  // The tokens of a rotary network cannot be followed through merges: it is corrected for its units alone.
+  const merges = config.rope
+    ? new Array<number>(config.depth).fill(0)
+    : feasibleMerge(config, target.variant);
+  let changed = false;
+  for (const block of range(config.depth)) {
+    const entered = own;
+    for (const part of ['attention', 'mlp'] as const) {
+      const place = { block, part };
+      const all = await allActivations(context, full, place);
+      full = await advance(full, all, lastLayer(config, tensors, place));
+      const kept = keptInputs(context, target, place);
+      const layer = cut(lastLayer(config, tensors, place, target.units), kept.inputs);
+      const inputs = await ownActivations(context, target, own, place);
+      changed ||= kept.inputs < kept.all;
+      const fixed = changed ? await fitLayer(context, { own, full, inputs, layer, place }, settings) : layer;
+      if (changed) put(corrected, context, place, fixed);
+      own = await advanced(own, inputs, fixed);
+      const removed = merges[block] ?? 0;
+      if (part === 'attention' && removed > 0 && block < config.depth - 1) {
+        const heads = (target.units.heads[block] ?? []).slice(0, target.variant.heads[block]);
+        own = await Promise.all(
+          own.map(async (tokens, piece) => {
+            const before = entered[piece]?.data ?? tokens.data;
+            const keys = await summedKeys(config, tensors, block, { stream: before, heads });
+            return mergeTokens(config, tokens, keys, removed);
+          }),
+        );
+        changed = true;
+      }
+    }
+  }
+  if (!settings.outputScale || !changed) return corrected;
+  const network = { ...target, replaced: corrected };
+  return new Map([...corrected, ...(await outputCorrection(context, network, count, settings.ridge))]);
+}
+
+function keptInputs(
+  { config }: PruningContext,
+  { variant }: Target,
+  { block, part }: Place,
+): { inputs: number; all: number } {
+  const width = unitWidth(config, part);
+  const [kept, all] =
+    part === 'attention' ? [variant.heads[block], config.heads] : [variant.channels[block], config.channels];
+  return { inputs: (kept ?? 0) * width, all: all * width };
+}
+
+function cut(layer: LastLayer, inputs: number): LastLayer {
+  const outputs = layer.bias.length;
+  return { inputs, weight: layer.weight.slice(0, inputs * outputs), bias: layer.bias };
+}
+
+async function ownActivations(
+  { model, signal }: PruningContext,
+  target: Target,
+  own: readonly MergedTokens[],
+  place: Place,
+): Promise<Float32Array[]> {
+  const activations: Float32Array[] = [];
+  for (const { count, data, sizes, members } of own) {
+    signal?.throwIfAborted();
+    const merged = members.length > sizes.length;
+    const at = { ...place, ...(merged && { sizes }) };
+    activations.push(await model.activations(data, count, at, target));
+  }
+  return activations;
+}
+
+async function advanced(
+  own: readonly MergedTokens[],
+  inputs: readonly Float32Array[],
+  layer: LastLayer,
+): Promise<MergedTokens[]> {
+  const next = await advance({ pieces: own }, inputs, layer);
+  return own.map((tokens, piece) => ({ ...tokens, data: next.pieces[piece]?.data ?? tokens.data }));
+}
+
+async function fitLayer(
+  context: PruningContext,
+  at: {
+    readonly own: readonly MergedTokens[];
+    readonly full: Stream;
+    readonly inputs: readonly Float32Array[];
+    readonly layer: LastLayer;
+    readonly place: Place;
+  },
+  settings: CorrectionSettings,
+): Promise<LastLayer> {
+  const { config } = context;
+  const { own, full, inputs, layer } = at;
+  const outputs = config.width;
+  const next = await advanced(own, inputs, layer);
+  const pieces = next.map((tokens, piece): RegressionPiece => {
+    const wanted = memberMeans(full.pieces[piece]?.data ?? tokens.data, tokens, outputs);
+    return {
+      inputs: inputs[piece] ?? new Float32Array(),
+      residual: wanted.map((value, k) => value - (tokens.data[k] ?? 0)),
+      weights: tokenWeights(context, wanted, tokens, at.place, settings),
+    };
+  });
+  const ridge = settings.kind === 'mean' ? Number.POSITIVE_INFINITY : settings.ridge;
+  const change = await ridgeChange(pieces, { inputs: layer.inputs, outputs }, ridge);
+  return {
+    inputs: layer.inputs,
+    weight: layer.weight.map((value, k) => value + (change.weight[k] ?? 0)),
+    bias: layer.bias.map((value, d) => value + (change.bias[d] ?? 0)),
+  };
+}
+
+/**
+ * `size / |stream|^2` of every token. The tokens that pooling reads share `pooledShare` of the weight among them; in
+ * the last block nothing else is read.
+ */
+function tokenWeights(
+  { config }: PruningContext,
+  wanted: Float32Array,
+  { count, sizes }: MergedTokens,
+  { block }: Place,
+  { pooledShare }: CorrectionSettings,
+): Float32Array {
+  const D = config.width;
+  const tokens = sizes.length / count;
+  const read = config.pool === 'cls' ? 1 : config.pool === 'cls-distillation' ? 2 : 0;
+  const last = block === config.depth - 1;
+  const patches = fullTokens(config) - read;
+  const share = last ? 1 : pooledShare;
+  return sizes.map((size, at) => {
+    let squares = 0;
+    for (let d = at * D; d < (at + 1) * D; d++) squares += (wanted[d] ?? 0) ** 2;
+    const relative = squares > 0 ? 1 / squares : 0;
+    if (read === 0) return size * relative;
+    return at % tokens < read ? (share / read) * relative : ((1 - share) / patches) * size * relative;
+  });
+}
+
+function fullTokens(config: PruningContext['config']): number {
+  return prefixTokens(config) + Math.floor(config.imageSize / config.patchSize) ** 2;
+}
+
+function put(
+  corrected: Map<string, Tensor>,
+  { config }: PruningContext,
+  { block, part }: Place,
+  { inputs, weight, bias }: LastLayer,
+): void {
+  const name = layerName(block, part);
+  const shape =
+    part === 'attention' ? [inputs / config.headDim, config.headDim, config.width] : [inputs, config.width];
+  if (inputs > 0) corrected.set(`${name}.weight`, { shape, data: weight });
+  corrected.set(`${name}.bias`, { shape: [config.width], data: bias });
+}

@@ -1,0 +1,28 @@
+import type { ActivationMeans } from '../../engine/index.ts';
+import type { ImportanceCriterion, PruningContext } from '../contracts.ts';
+import { range } from '../ordered.ts';
+import { eliminationOrder } from './elimination.ts';
+import { activationMeans, gateSamples } from './gate-samples.ts';
+import { type CriterionSettings, CriterionSettingsSchema, parseSettings } from './settings.ts';
+
+/** Importance by gate curvature: what closing a unit onto its mean activation does to the normalised embedding. */
+export function bestCriterion(given: unknown): ImportanceCriterion {
+  const settings = parseSettings(CriterionSettingsSchema, given, 'criterion');
+  return {
+    name: 'best',
+    async score(context) {
+      const centre = await centreOf(context, settings);
+      const samples = await gateSamples(context, settings, centre);
+      return eliminationOrder(context.config, samples, settings);
+    },
+  };
+}
+
+function centreOf(context: PruningContext, settings: CriterionSettings): Promise<ActivationMeans> {
+  const { config, images } = context;
+  if (settings.centre === 'mean') {
+    return activationMeans(context, Math.min(settings.meanImages, images.fit.count));
+  }
+  const zeros = (size: number) => range(config.depth).map(() => new Float32Array(size));
+  return Promise.resolve({ heads: zeros(config.heads * config.headDim), channels: zeros(config.channels) });
+}

@@ -1,0 +1,134 @@
+import type { ActivationMeans } from '../../engine/index.ts';
+import { Problem } from '../../problem/index.ts';
+import type { PruningContext } from '../contracts.ts';
+import { groups, ordered, range } from '../ordered.ts';
+import { createRandom } from '../random.ts';
+import { advance, allActivations, firstStream, lastLayer } from '../residual.ts';
+
+/**
+ * Derivatives of random projections of the L2-normalised embedding with respect to a gate on every unit. The sum of the
+ * squares of a column is the Gauss-Newton diagonal of the embedding's distortion; the whole matrix holds the
+ * interactions between units in low rank.
+ */
+export interface GateSamples {
+  /** Images times projections. */
+  readonly rows: number;
+  /** Per block `[rows, H]`. */
+  readonly heads: readonly Float32Array[];
+  /** Per block `[rows, M]`. */
+  readonly channels: readonly Float32Array[];
+}
+
+export interface GateSettings {
+  /** Calibration images; all there are when there are fewer. */
+  readonly images: number;
+  /** Random projections of each image's embedding. */
+  readonly projections: number;
+}
+
+const IMAGES_PER_CALL = 8;
+const CALLS_IN_PROGRESS = 4;
+
+/** Mean of what `attn.proj` and `mlp.fc2` read, over tokens and the first `count` pictures for fitting. */
+export async function activationMeans(context: PruningContext, count: number): Promise<ActivationMeans> {
+  const { config, tensors } = context;
+  const means = { heads: [] as Float32Array[], channels: [] as Float32Array[] };
+  let stream = await firstStream(context, count);
+  for (const block of range(config.depth)) {
+    for (const part of ['attention', 'mlp'] as const) {
+      const activations = await allActivations(context, stream, { block, part });
+      const layer = lastLayer(config, tensors, { block, part });
+      means[part === 'attention' ? 'heads' : 'channels'].push(columnMeans(activations, layer.inputs));
+      stream = await advance(stream, activations, layer);
+    }
+  }
+  return means;
+}
+
+function columnMeans(pieces: readonly Float32Array[], columns: number): Float32Array {
+  const sums = new Float64Array(columns);
+  let rows = 0;
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at++) {
+      const column = at % columns;
+      sums[column] = (sums[column] ?? 0) + (piece[at] ?? 0);
+    }
+    rows += piece.length / columns;
+  }
+  return Float32Array.from(sums, (sum) => sum / Math.max(1, rows));
+}
+
+/** Samples the gate derivatives of the full network, gates closing onto the mean activation. */
+export async function gateSamples(
+  context: PruningContext,
+  settings: GateSettings,
+  centre: ActivationMeans,
+): Promise<GateSamples> {
+  const { config } = context;
+  const images = Math.min(settings.images, context.images.fit.count);
+  const rows = images * settings.projections;
+  const samples = {
+    rows,
+    heads: range(config.depth).map(() => new Float32Array(rows * config.heads)),
+    channels: range(config.depth).map(() => new Float32Array(rows * config.channels)),
+  };
+  const step = context.report.step('gate curvature', images);
+  let row = 0;
+  const batches = groups(range(images), IMAGES_PER_CALL);
+  for await (const parts of ordered(batches, CALLS_IN_PROGRESS, (batch) =>
+    batchSamples(context, batch, settings.projections, centre),
+  )) {
+    for (const { headGates, channelGates } of parts) {
+      if (!headGates || !channelGates) throw noGates();
+      for (const block of range(config.depth)) {
+        samples.heads[block]?.set(headGates[block] ?? [], row * config.heads);
+        samples.channels[block]?.set(channelGates[block] ?? [], row * config.channels);
+      }
+      row += (channelGates[0]?.length ?? 0) / config.channels;
+    }
+    step.advance(Math.round(row / settings.projections));
+  }
+  step.end();
+  return samples;
+}
+
+async function batchSamples(
+  { config, model, images, seed, signal }: PruningContext,
+  batch: readonly number[],
+  projections: number,
+  centre: ActivationMeans,
+) {
+  signal?.throwIfAborted();
+  const pixels = await images.fit.pixels(batch);
+  const embeddings = await model.embed(pixels, batch.length);
+  const results = [];
+  for (const projection of range(projections)) {
+    const cotangents = new Float32Array(embeddings.length);
+    for (const [at, image] of batch.entries()) {
+      const random = createRandom(seed, 'projection', image, projection);
+      const row = embeddings.subarray(at * config.embeddingWidth, (at + 1) * config.embeddingWidth);
+      cotangents.set(
+        normalisedCotangent(row, () => random.normal()),
+        at * config.embeddingWidth,
+      );
+    }
+    results.push(await model.gradients(pixels, batch.length, cotangents, { gates: true, centre }));
+  }
+  return results;
+}
+
+/**
+ * dL/de for `L = dz . z`, `z = e / |e|`, with `dz` drawn at random: `(dz - z (z . dz)) / |e|`.
+ * @param embedding `[embeddingWidth]`
+ */
+export function normalisedCotangent(embedding: Float32Array, draw: () => number): Float32Array {
+  const norm = Math.sqrt(embedding.reduce((sum, value) => sum + value * value, 0));
+  const drawn = Float64Array.from(embedding, draw);
+  if (norm === 0) return new Float32Array(embedding.length);
+  const along = drawn.reduce((sum, value, k) => sum + (value * (embedding[k] ?? 0)) / norm, 0);
+  return Float32Array.from(drawn, (value, k) => (value - (along * (embedding[k] ?? 0)) / norm) / norm);
+}
+
+function noGates(): Problem {
+  return new Problem('engine-failed', 'The engine gave no gate gradients although they were asked for.');
+}

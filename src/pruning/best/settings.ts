@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { Problem } from '../../problem/index.ts';
+
+const count = z.number().int().positive();
+
+/** Settings of the criterion `best`; each has a default. */
+export const CriterionSettingsSchema = z.strictObject({
+  /** Images of the gate derivatives, and of the mean activations that gates close onto. */
+  images: count.default(128),
+  meanImages: count.default(32),
+  /** Random projections of each image's embedding. */
+  projections: count.default(4),
+  /** `mean`: gates close onto mean activations. `zero`: onto zero. */
+  centre: z.enum(['mean', 'zero']).default('mean'),
+  /** Weight of the interactions between units, from none (0: the diagonal alone) to all that the samples show (1). */
+  interactions: z.number().min(0).max(1).default(0),
+});
+export type CriterionSettings = z.infer<typeof CriterionSettingsSchema>;
+
+/** Settings of the correction `best`. */
+export const CorrectionSettingsSchema = z.strictObject({
+  /** `mean`: only biases, which take over what removed units gave on average. `ridge`: weights too. */
+  kind: z.enum(['mean', 'ridge']).default('ridge'),
+  /** Images that it is fitted on. */
+  images: count.default(64),
+  /** Ridge towards the original weights, in mean diagonals of the Gram matrix. */
+  ridge: z.number().positive().default(1),
+  /** Weight of the tokens that pooling reads, as a share of all tokens' weight. */
+  pooledShare: z.number().min(0).max(1).default(0.2),
+  /** Each output dimension scaled and shifted at the end, so that the embedding fits best. */
+  outputScale: z.boolean().default(false),
+});
+export type CorrectionSettings = z.infer<typeof CorrectionSettingsSchema>;
+
+/**
+ * Checks the settings of a part of the recipe `best`.
+ * @throws Problem('invalid-recipe') that names the field
+ */
+export function parseSettings<T>(schema: z.ZodType<T>, settings: unknown, part: string): T {
+  const parsed = schema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  throw new Problem(
+    'invalid-recipe',
+    `The settings of the ${part} "best" cannot be used:\n${z.prettifyError(parsed.error)}`,
+    { part, issues: parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })) },
+  );
+}
+
+/** Settings of the path `best`. */
+export const PathSettingsSchema = z.strictObject({
+  /** Images that every candidate is measured on. */
+  images: count.default(40),
+  /** Candidates tried for every share. */
+  candidates: count.default(40),
+  /** Which dials a level may turn. */
+  merging: z.boolean().default(true),
+  units: z.boolean().default(true),
+});
+export type PathSettings = z.infer<typeof PathSettingsSchema>;
