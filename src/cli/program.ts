@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../host/index.ts';
 import { embed } from './commands/embed.ts';
+import { evaluate } from './commands/evaluate.ts';
 import { inspect } from './commands/inspect.ts';
 import { keys } from './commands/keys.ts';
 import { prune } from './commands/prune.ts';
@@ -19,6 +20,7 @@ export function program(console: Console): Command {
     .addCommand(prune(console))
     .addCommand(serve(console))
     .addCommand(embed(console))
+    .addCommand(evaluate(console))
     .addCommand(inspect(console))
     .addCommand(keys(console))
     .addCommand(start(console));

@@ -1,0 +1,80 @@
+import { writeFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import {
+  type Evaluation,
+  htmlReport,
+  readLabelledImages,
+  evaluate as runEvaluate,
+} from '../../evaluation/index.ts';
+import { openStore } from '../../storage/node.ts';
+import type { Console } from '../console.ts';
+import { interruption } from '../interruption.ts';
+import { table } from '../ladder-table.ts';
+import { modelName } from '../model-name.ts';
+import { deviceOption, jsonOption, storeOption, whole } from '../options.ts';
+
+interface EvaluateFlags {
+  readonly store: string;
+  readonly model?: string[];
+  readonly images: string;
+  readonly limit?: number;
+  readonly out?: string;
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly json?: boolean;
+}
+
+/** `concertina evaluate` */
+export function evaluate(console: Console): Command {
+  return new Command('evaluate')
+    .description('Measure every level on labelled pictures: fidelity, k-NN, linear probe, retrieval, time.')
+    .addOption(storeOption())
+    .option('--model <id...>', 'models to compare (default: the only one)')
+    .requiredOption('--images <folder>', 'class folders, or train/ and test/ with class folders')
+    .option('--limit <number>', 'pictures of each class and split at most', whole(1, 1_000_000))
+    .option('--out <file>', 'write an HTML report with plots')
+    .addOption(deviceOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ concertina evaluate --store ./models --images ./clothing --out report.html',
+    )
+    .action(async (flags: EvaluateFlags) => {
+      const store = await openStore(flags.store);
+      const images = await readLabelledImages(flags.images, flags.limit);
+      const signal = interruption('Nothing was written.', console);
+      const names = flags.model ?? [await modelName(store, undefined)];
+      const evaluations: Evaluation[] = [];
+      for (const name of names) {
+        const report = console.reporter(flags);
+        evaluations.push(await runEvaluate(store, name, images, { device: flags.device, report, signal }));
+      }
+      if (flags.out !== undefined) {
+        await writeFile(flags.out, htmlReport(evaluations));
+        console.say(`Report written to ${flags.out}.`);
+      }
+      for (const evaluation of evaluations) {
+        if (flags.json) console.print(JSON.stringify({ event: 'evaluation', ...evaluation }));
+        else for (const line of lines(evaluation)) console.print(line);
+      }
+    });
+}
+
+function lines({ model, recipe, gallery, queries, levels }: Evaluation): string[] {
+  return [
+    `\n${model} (${recipe}): ${gallery} pictures in the gallery, ${queries} queries`,
+    ...table([
+      ['level', 'FLOPs', 'fidelity', 'p5', 'k-NN', 'probe', 'recall@1', 'recall@10', 'ms'],
+      ...levels.map((level) => [
+        String(level.level),
+        `${(100 * level.flops).toFixed(1)} %`,
+        level.fidelity.mean.toFixed(4),
+        level.fidelity.p5.toFixed(4),
+        level.knn.toFixed(4),
+        level.probe.toFixed(4),
+        level.recall.at1.toFixed(4),
+        level.recall.at10.toFixed(4),
+        level.ms.toFixed(2),
+      ]),
+    ]),
+  ];
+}
