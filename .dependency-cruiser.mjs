@@ -10,6 +10,7 @@ const MAY_IMPORT = {
   storage: ['problem'],
   checkpoint: ['storage', 'vit', 'problem'],
   budget: ['checkpoint', 'storage', 'vit', 'problem'],
+  hub: ['storage', 'vit', 'problem', 'progress'],
   engine: ['checkpoint', 'storage', 'vit', 'problem'],
   pruning: ['engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
   evaluation: ['pruning', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],

@@ -50,6 +50,11 @@ export const PROBLEMS = {
   'unknown-checkpoint': { status: 404, title: 'There is no checkpoint under that name' },
   'invalid-recipe': { status: 422, title: 'The pruning recipe cannot be used' },
   'invalid-scores': { status: 422, title: 'The importance scores cannot be used' },
+  // model hubs
+  'invalid-model-reference': { status: 400, title: 'The model cannot be found by that name' },
+  'hub-denied': { status: 403, title: 'The model hub refused access' },
+  'corrupt-download': { status: 502, title: 'A downloaded file is not the one that was announced' },
+  'hub-unavailable': { status: 503, title: 'The model hub does not answer' },
   // stores
   'invalid-store-url': { status: 400, title: 'The store address cannot be used' },
   'object-not-found': { status: 404, title: 'There is no such object' },
