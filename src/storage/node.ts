@@ -1,4 +1,4 @@
 /** What needs Node: files, and the choice of a driver by an address. */
 export { fsStore } from './fs.ts';
 export { openStore } from './open.ts';
-export type { S3Credentials, S3StoreOptions } from './s3.ts';
+export type { S3Credentials, S3StoreOptions } from './s3-client.ts';

@@ -1,28 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, type S3Client } from '@aws-sdk/client-s3';
 import { inject } from 'vitest';
 import type { ObjectStore } from '../../src/storage/index.ts';
-import { type S3StoreOptions, s3Store } from '../../src/storage/s3.ts';
+import type { S3StoreOptions } from '../../src/storage/node.ts';
+import { s3Store } from '../../src/storage/s3.ts';
+import { createS3Client } from '../../src/storage/s3-client.ts';
 
 export const gateway = inject('gateway');
 export const NEEDS_GATEWAY = '(needs radosgw)';
 
-/** An S3 client for the gateway, or for a proxy in front of it. */
-export function s3Client(endpoint = gateway?.endpoint ?? ''): S3Client {
-  return new S3Client({ ...connection(endpoint), maxAttempts: 1 });
+/** How the gateway is reached, as options of a store. */
+function connection() {
+  const { endpoint = '', accessKeyId = '', secretAccessKey = '' } = gateway ?? {};
+  return { endpoint, region: 'us-east-1', credentials: { accessKeyId, secretAccessKey } };
 }
 
-/** Options of a store in the bucket, through the given endpoint. */
-export function connection(endpoint = gateway?.endpoint ?? '') {
-  const { accessKeyId = '', secretAccessKey = '' } = gateway ?? {};
-  return {
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  } as const;
+/** A client for what the contract of a store does not offer. */
+export function s3Client(): S3Client {
+  return createS3Client(connection());
 }
 
 /** Makes an empty bucket. */
@@ -34,8 +29,12 @@ export async function freshBucket(): Promise<string> {
   return Bucket;
 }
 
+/** A store in the bucket, through a proxy if another endpoint is given. */
+export function storeIn(bucket: string, options: Partial<S3StoreOptions> = {}): ObjectStore {
+  return s3Store({ bucket, ...connection(), ...options });
+}
+
 /** A store in a bucket of its own. */
 export async function freshStore(options: Partial<S3StoreOptions> = {}): Promise<ObjectStore> {
-  const { endpoint, region, credentials } = connection();
-  return s3Store({ bucket: await freshBucket(), endpoint, region, credentials, ...options });
+  return storeIn(await freshBucket(), options);
 }

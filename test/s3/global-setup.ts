@@ -1,5 +1,12 @@
+import {
+  AbortMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import type { TestProject } from 'vitest/node';
-import { cephInstalled, startGateway } from './ceph.ts';
+import { createS3Client } from '../../src/storage/s3-client.ts';
+import { cephInstalled, type Gateway, startGateway } from './ceph.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,6 +22,18 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     return undefined;
   }
   const { stop, ...gateway } = await startGateway();
+  await createPools(gateway);
   project.provide('gateway', gateway);
   return stop;
+}
+
+/** The first requests make Ceph's pools, which takes seconds: not what the tests' time limits are about. */
+async function createPools({ endpoint, ...credentials }: Omit<Gateway, 'stop'>): Promise<void> {
+  const client = createS3Client({ endpoint, credentials });
+  const object = { Bucket: 'warm-up', Key: 'k' };
+  await client.send(new CreateBucketCommand({ Bucket: object.Bucket }));
+  await client.send(new PutObjectCommand({ ...object, Body: 'x' }));
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(object));
+  await client.send(new AbortMultipartUploadCommand({ ...object, UploadId }));
+  client.destroy();
 }
