@@ -154,7 +154,7 @@ export function decodeTensor(
   const data = decodeNumbers(name, entry.dtype, bytes);
   if (options.finite) {
     let bad = 0;
-    for (const value of data) if (!Number.isFinite(value)) bad++;
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) bad++;
     if (bad > 0) {
       throw new Problem(
         'non-finite-weights',
@@ -175,10 +175,9 @@ function decodeNumbers(name: string, dtype: AnyType, bytes: Uint8Array): Float32
     case 'I8':
       return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     case 'F32':
-      // A copy aligns the bytes and lets go of the file's buffer (`slice` of a Buffer would be a view).
-      return new Float32Array(new Uint8Array(bytes).buffer);
+      return new Float32Array(ownBuffer(bytes));
     case 'F64':
-      return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
+      return Float32Array.from(new Float64Array(ownBuffer(bytes)));
     default:
       throw new Problem(
         'invalid-safetensors',
@@ -186,6 +185,16 @@ function decodeNumbers(name: string, dtype: AnyType, bytes: Uint8Array): Float32
         { tensor: name, dtype },
       );
   }
+}
+
+/**
+ * The buffer of bytes that have one to themselves; else a copy, which aligns them and lets go of the file's buffer. (`slice`
+ * of a Buffer would be a view.)
+ */
+function ownBuffer(bytes: Uint8Array): ArrayBuffer {
+  const { buffer, byteLength } = bytes;
+  const alone = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+  return alone ? buffer : new Uint8Array(bytes).buffer;
 }
 
 /** All tensors of a file, float32. */

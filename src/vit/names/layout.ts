@@ -1,15 +1,28 @@
+/** Rows and columns that are moved together: small enough for both sides to stay in the cache. */
+const TILE = 32;
+
 /** `[rows, columns]` to `[columns, rows]`. */
 export function transpose(data: Float32Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(data.length);
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) out[c * rows + r] = data[r * columns + c] ?? 0;
+  for (let top = 0; top < rows; top += TILE) {
+    const bottom = Math.min(rows, top + TILE);
+    for (let left = 0; left < columns; left += TILE) {
+      const right = Math.min(columns, left + TILE);
+      for (let c = left; c < right; c++) {
+        for (let r = top; r < bottom; r++) out[c * rows + r] = data[r * columns + c] ?? 0;
+      }
+    }
   }
   return out;
 }
 
 /** Layer scale folded into the layer before it: `[inputs, D]` weights or `[D]` bias, times gamma `[D]`. Exact. */
 export function scaleColumns(data: Float32Array, gamma: Float32Array): Float32Array {
-  return data.map((value, i) => value * (gamma[i % gamma.length] ?? 1));
+  const out = new Float32Array(data.length);
+  for (let row = 0; row < data.length; row += gamma.length) {
+    for (let c = 0; c < gamma.length; c++) out[row + c] = (data[row + c] ?? 0) * (gamma[c] ?? 1);
+  }
+  return out;
 }
 
 export type Thirds = readonly [Float32Array, Float32Array, Float32Array];
