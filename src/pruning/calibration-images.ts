@@ -80,15 +80,17 @@ async function listPictures(folder: string): Promise<string[]> {
       { cause },
     );
   });
-  return entries
-    // Data sets are often folders of links into a cache; a link that leads nowhere is skipped when it is read.
-    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && EXTENSION.test(entry.name))
-    .map((entry) =>
-      join(entry.parentPath, entry.name)
-        .slice(folder.length)
-        .replace(/^[\\/]+/, ''),
-    )
-    .sort();
+  return (
+    entries
+      // Data sets are often folders of links into a cache; a link that leads nowhere is skipped when it is read.
+      .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && EXTENSION.test(entry.name))
+      .map((entry) =>
+        join(entry.parentPath, entry.name)
+          .slice(folder.length)
+          .replace(/^[\\/]+/, ''),
+      )
+      .sort()
+  );
 }
 
 async function tryReading(
