@@ -1,35 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import { type AnalysisModel, createOnnxAnalysis } from '../../src/engine/index.ts';
 import { fullVariant, readModel, type SourceModel, type UnitOrder } from '../../src/vit/index.ts';
 import { folderFiles } from '../../src/vit/node.ts';
+import { FIXTURE_FAMILIES, fixturePixels, IMAGES, readExpected } from '../support/family-fixtures.ts';
 import { relativeError } from '../support/relative-error.ts';
 
-const FIXTURES = join(import.meta.dirname, '../fixtures/families');
 /** Tight enough to tell the two forms of GELU apart; the engine computes in float32. */
 const TOLERANCE = 1e-5;
-const IMAGES = 2;
-
-const rows = z.array(z.array(z.number()));
-const ExpectedSchema = z.object({
-  imageSize: z.number(),
-  embedding: rows,
-  logits: rows.optional(),
-  removed: z.object({ heads: rows, channels: rows }),
-  pruned: rows,
-});
-
-/** The same exact fractions as in tools/make-fixtures/families.py. */
-function fixturePixels(size: number): Float32Array {
-  return Float32Array.from({ length: IMAGES * 3 * size * size }, (_, i) => ((i * 7919) % 1009) / 504.5 - 1);
-}
-
-const networks = readdirSync(FIXTURES).map((name) => {
-  const file = join(FIXTURES, name, 'expected.json');
-  return { name, expected: ExpectedSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) };
-});
+const networks = readdirSync(FIXTURE_FAMILIES).map((name) => ({ name, expected: readExpected(name) }));
 
 describe.each(networks)('a network saved as $name', ({ name, expected }) => {
   const pixels = fixturePixels(expected.imageSize);
@@ -37,7 +17,7 @@ describe.each(networks)('a network saved as $name', ({ name, expected }) => {
   let engine: AnalysisModel;
 
   beforeAll(async () => {
-    source = await readModel(folderFiles(join(FIXTURES, name)));
+    source = await readModel(folderFiles(join(FIXTURE_FAMILIES, name)));
     engine = await createOnnxAnalysis({ config: source.config, tensors: source.tensors, workers: 1 });
   });
   afterAll(() => engine?.dispose());
@@ -76,7 +56,7 @@ describe("a network's own head", () => {
   it.each(networks.filter(({ expected }) => expected.logits))(
     'is read: $name',
     async ({ name, expected }) => {
-      const { config, tensors } = await readModel(folderFiles(join(FIXTURES, name)));
+      const { config, tensors } = await readModel(folderFiles(join(FIXTURE_FAMILIES, name)));
       const [weight, bias] = ['head.weight', 'head.bias'].map((part) => tensors.get(part)?.data ?? []);
       const logits = expected.embedding.flatMap((embedding) =>
         Array.from({ length: config.classes }, (_, c) =>
