@@ -1,5 +1,7 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
+import { localFolder } from '../../host/index.ts';
+import { openModel } from '../../hub/index.ts';
 import { prune as runPrune } from '../../pruning/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -30,7 +32,10 @@ export function prune(console: Console): Command {
       '--model <folder|url>',
       'folder with config.json and safetensors, hf:org/name, timm/name, s3://…',
     )
-    .requiredOption('--images <folder>', 'calibration photographs; labels are not needed')
+    .requiredOption(
+      '--images <folder>',
+      'calibration photographs (a folder or s3://…); labels are not needed',
+    )
     .addOption(storeOption())
     .option('--name <id>', 'name it is published under (default: the last part of --model)')
     .option('--recipe <name|file>', 'quick, best, snapvit-reference, or a YAML or JSON file', 'best')
@@ -59,12 +64,15 @@ Interrupt it with Ctrl+C: the same command resumes from the last finished step.`
     )
     .action(async (flags: PruneFlags) => {
       const report = console.reporter(flags);
+      const signal = interruption('The finished steps are kept; the same command resumes.', console);
       const result = await runPrune({
         ...flags,
+        model: await openModel(flags.model, { report, signal }),
+        images: await localFolder(flags.images, report, signal),
         name: flags.name ?? nameOf(flags.model),
         store: await openStore(flags.store),
         report,
-        signal: interruption('The finished steps are kept; the same command resumes.', console),
+        signal,
       });
       const { name, digest, ladder, images } = result;
       if (flags.json) {
@@ -88,7 +96,12 @@ Interrupt it with Ctrl+C: the same command resumes from the last finished step.`
 
 /** Letters, digits, `.`, `_`, `-`: what a checkpoint may be called. */
 export function nameOf(model: string): string {
-  const last = basename(model.replace(/[/\\]+$/, '').replace(/@[^/]*$/, ''));
+  const last = basename(
+    model
+      .replace(/[/\\]+$/, '')
+      .replace(/@[^/]*$/, '')
+      .replace(/[/]model[.]safetensors$/, ''),
+  );
   return last.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'model';
 }
 

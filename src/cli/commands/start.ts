@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { listModels } from '../../checkpoint/index.ts';
 import { gatewayLog, packageFolder, startServer } from '../../host/index.ts';
+import { openModel } from '../../hub/index.ts';
 import { prune } from '../../pruning/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -25,7 +26,10 @@ export function start(console: Console): Command {
   const assets = join(packageFolder(), 'assets');
   return new Command('start')
     .description('Prune the sample model if that has not been done yet, and serve it.')
-    .option('--model <folder>', 'weights to prune and serve instead of the sample model')
+    .option(
+      '--model <folder|url>',
+      'weights to prune and serve instead of the sample model: a folder, hf:org/name, …',
+    )
     .option('--images <folder>', 'calibration photographs (default: the sample images)')
     .option('--recipe <name|file>', 'pruning recipe', 'best')
     .addOption(storeOption())
@@ -41,13 +45,14 @@ export function start(console: Console): Command {
         console.say(`Pruning ${name} into ${url} (once; it resumes if it is interrupted).`);
         const folder = images ?? join(assets, 'sample-images');
         const signal = interruption('Run it again to resume.', console);
+        const report = console.reporter({});
         await prune({
-          model: source,
+          model: await openModel(source, { report, signal }),
           images: folder,
           store,
           name,
           recipe,
-          report: console.reporter({}),
+          report,
           signal,
         });
         process.removeAllListeners('SIGINT');
