@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Problem } from '../problem/index.ts';
+import { claimFile } from './claim.ts';
 import type { Answer } from './http.ts';
 import { get } from './http.ts';
 import { type HubFile, requestHeaders } from './listing.ts';
@@ -29,15 +30,29 @@ interface Expectation {
 const MEGABYTE = 1e6;
 
 /**
- * Downloads one file: into `<path>.part`, which a broken or interrupted download leaves and the next one continues; checks
- * size and digest; renames.
+ * Downloads one file. A part that another process is writing is left to it: this one then downloads for itself.
  * @throws Problem('corrupt-download') when the bytes are not those that the hub announced, ('unknown-model'),
  *   ('hub-denied'), ('hub-unavailable')
  */
 export async function download(work: Download, settings: HubSettings): Promise<void> {
+  await mkdir(dirname(work.path), { recursive: true });
+  const shared = `${work.path}.part`;
+  const release = await claimFile(shared);
+  const part = release ? shared : `${work.path}.${process.pid}.part`;
+  try {
+    await downloadInto(part, work, settings);
+  } finally {
+    if (release) await release();
+    else await rm(part, { force: true });
+  }
+}
+
+/**
+ * Downloads into a part, which a broken or interrupted download leaves and the next one continues; checks size and digest;
+ * renames.
+ */
+async function downloadInto(part: string, work: Download, settings: HubSettings): Promise<void> {
   const { path, file } = work;
-  const part = `${path}.part`;
-  await mkdir(dirname(path), { recursive: true });
   let done = await sizeOf(part);
   const total = Math.max(1, Math.ceil((file.size ?? 0) / MEGABYTE));
   const step = settings.report.step(`download ${file.name} (MB)`, total);

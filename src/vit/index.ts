@@ -2,7 +2,7 @@ export type { Preprocessing, VitConfig } from './config.ts';
 export { PreprocessingSchema, patchTokens, prefixTokens, totalTokens, VitConfigSchema } from './config.ts';
 export { decodeHalf, encodeHalf } from './float16.ts';
 export type { DecodeOptions, ImageDecoder } from './image.ts';
-export type { ModelFiles, SourceModel } from './model-source.ts';
+export type { ModelFiles, ReadModelOptions, SourceModel } from './model-source.ts';
 export { readModel } from './model-source.ts';
 export { cropGeometry, normalise } from './preprocess.ts';
 export type {

@@ -241,6 +241,25 @@ describe('a model of the hub', () => {
       expect(ranges()).toEqual([undefined, 'bytes=200000-']);
     });
 
+    it('is running in another process is done apart from it; after a process that died it goes on', async () => {
+      await mkdir(folder(), { recursive: true });
+      const [part, lock] = ['model.safetensors.part', 'model.safetensors.part.lock'].map((name) =>
+        join(folder(), name),
+      );
+      await writeFile(part ?? '', body.subarray(0, 1000));
+      await writeFile(lock ?? '', String(process.ppid));
+      await fetchWeights();
+      expect(ranges()).toEqual([undefined]);
+      expect((await stat(part ?? '')).size).toBe(1000);
+
+      await rm(join(folder(), 'model.safetensors'));
+      await writeFile(lock ?? '', String(2 ** 22 + 1)); // beyond the largest process id
+      await fetchWeights();
+      expect(ranges()).toEqual([undefined, 'bytes=1000-']);
+      expect(await arrived()).toBe(sha256(body));
+      expect(await readdir(folder())).toEqual(['model.safetensors']);
+    });
+
     it('is of a server that knows no ranges begins anew', async () => {
       server.faults.set('model.safetensors', [{ kind: 'reset', after: 100_000 }, { kind: 'ignore range' }]);
       await fetchWeights();
