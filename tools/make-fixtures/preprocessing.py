@@ -95,6 +95,13 @@ def main(folder):
     case('greyscale', 'grey.png', grey.convert('RGB'))
     palette = store('palette.png', saved(Image.fromarray(bytes_of(wide)).quantize(16), 'PNG'))
     case('palette', 'palette.png', palette.convert('RGB'))
+    frames = [Image.fromarray(bytes_of(one)).quantize(32) for one in (wide, 1 - wide)]
+    moving = store('animated.gif', saved(frames[0], 'GIF', save_all=True, append_images=frames[1:]))
+    case('first frame of a GIF', 'animated.gif', moving.convert('RGB'))
+    webp = store('wide.webp', saved(Image.fromarray(bytes_of(wide)), 'WEBP', lossless=True))
+    case('WebP', 'wide.webp', webp.convert('RGB'))
+    tiff = store('wide.tif', saved(Image.fromarray(bytes_of(wide)), 'TIFF', compression='tiff_lzw'))
+    case('TIFF', 'wide.tif', tiff.convert('RGB'))
     store('cmyk.jpg', saved(Image.fromarray(bytes_of(wide)).convert('CMYK'), 'JPEG', quality=95, subsampling=0))
     case('CMYK', 'cmyk.jpg', Image.fromarray(bytes_of(wide)))
     (folder / 'sixteen.png').write_bytes(png16(wide))
