@@ -1,8 +1,11 @@
 import { checkKey, checkRange, conditionFailed, notFound } from './keys.ts';
 import type { ObjectStore, StoredObject } from './store.ts';
 
-/** A store in memory: for tests, for demos, and as the model of what every driver does. */
-export function memoryStore(): ObjectStore {
+/**
+ * A store in memory: for tests, for demos, and as the model of what every driver does.
+ * @param now the time of a write, ms since 1970
+ */
+export function memoryStore(now: () => number = Date.now): ObjectStore {
   const objects = new Map<string, StoredObject & { readonly modified: number }>();
   let version = 0;
   const url = 'memory:';
@@ -39,13 +42,13 @@ export function memoryStore(): ObjectStore {
         throw conditionFailed(key, condition ?? 'absent');
       }
       const etag = `m${++version}`;
-      objects.set(key, { size: bytes.length, etag, body: bytes, modified: 0 });
+      objects.set(key, { size: bytes.length, etag, body: bytes, modified: now() });
       return { size: bytes.length, etag };
     },
     async *list(prefix) {
       for (const key of [...objects.keys()].sort()) {
         const found = objects.get(key);
-        if (found && key.startsWith(prefix)) yield { key, size: found.size };
+        if (found && key.startsWith(prefix)) yield { key, size: found.size, modified: found.modified };
       }
     },
     async delete(key, options) {

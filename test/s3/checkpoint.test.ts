@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { collectGarbage } from '../../src/checkpoint/gc.ts';
 import { listModels, openCheckpoint, publishCheckpoint } from '../../src/checkpoint/index.ts';
 import type { ObjectStore } from '../../src/storage/index.ts';
 import { freshStore, gateway, NEEDS_GATEWAY } from './bucket.ts';
@@ -59,5 +60,15 @@ describe.skipIf(!gateway)(`a checkpoint in a real S3 server ${NEEDS_GATEWAY}`, (
     const current = await openCheckpoint(store, 'tiny');
     expect(digests).toContain(current.digest);
     await current.tensors();
+  });
+
+  it('loses its old versions to the garbage collection, once they are old enough, and not the current one', async () => {
+    const { digest: old } = await publishCheckpoint(store, tinyCheckpoint(1));
+    const { digest } = await publishCheckpoint(store, tinyCheckpoint(2));
+    expect((await collectGarbage(store)).removed).toEqual([]);
+    const { removed } = await collectGarbage(store, { olderThan: 1000, now: () => Date.now() + 60_000 });
+    expect(removed).toMatchObject([{ digest: old, objects: 3 }]);
+    expect(await Array.fromAsync(store.list(''))).toHaveLength(4);
+    expect((await openCheckpoint(store, 'tiny')).digest).toBe(digest);
   });
 });
