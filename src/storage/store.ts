@@ -37,6 +37,8 @@ export interface ObjectStore {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
+  /** Past any cache: what came before was damaged. What comes now takes its place. */
+  readonly fresh?: boolean;
 }
 
 export interface WriteOptions extends ReadOptions {
