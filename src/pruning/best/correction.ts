@@ -1,11 +1,4 @@
-import {
-  feasibleMerge,
-  prefixTokens,
-  type Tensor,
-  type TensorMap,
-  type UnitOrder,
-  type Variant,
-} from '../../vit/index.ts';
+import { feasibleMerge, prefixTokens, type Tensor, type TensorMap } from '../../vit/index.ts';
 import type { Correction, PruningContext } from '../contracts.ts';
 import { range } from '../ordered.ts';
 import {
@@ -19,9 +12,11 @@ import {
   type Stream,
   unitWidth,
 } from '../residual.ts';
-import { outputCorrection } from './output-correction.ts';
+import { activationMeans } from './activation-means.ts';
+import { absorbMeans } from './mean-absorption.ts';
 import { type RegressionPiece, ridgeChange } from './ridge.ts';
 import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
+import { bestStrength, createTrial, type Target } from './strength.ts';
 import { type MergedTokens, memberMeans, mergeTokens, summedKeys, unmerged } from './token-merging.ts';
 
 /**
@@ -34,29 +29,39 @@ export function bestCorrection(given: unknown): Correction {
   const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
   return {
     name: 'best',
-    correct: (context, variant, units) => correct(context, { variant, units }, settings),
+    async correct(context, variant, units) {
+      const target = { variant, units };
+      const { count } = context.images.fit;
+      const images = Math.max(1, Math.min(settings.images, Math.ceil(count * FITTED_SHARE)));
+      const means = await activationMeans(context);
+      const absorbed = absorbMeans(context.config, context.tensors, means, target);
+      const trials = range(Math.min(settings.trials, count - images)).map((index) => images + index);
+      if (trials.length === 0) return absorbed;
+      const trial = await createTrial(context, target, trials);
+      if ((await trial(absorbed)) >= settings.enough) return absorbed;
+      const fitted = await fittedTensors(context, target, { ...settings, images });
+      return bestStrength(context, units, { absorbed, fitted }, trial);
+    },
   };
 }
 
-interface Target {
-  readonly variant: Variant;
-  readonly units: UnitOrder;
-}
+/** Of few calibration images this share is fitted on and the rest decides how far to go. */
+const FITTED_SHARE = 0.75;
 
 interface Place {
   readonly block: number;
   readonly part: Part;
 }
 
-async function correct(
+/** The changed tensors, as the regression has them. */
+async function fittedTensors(
   context: PruningContext,
   target: Target,
   settings: CorrectionSettings,
 ): Promise<TensorMap> {
   const { config, tensors } = context;
   const corrected = new Map<string, Tensor>();
-  const count = Math.min(settings.images, context.images.fit.count);
-  let full = await firstStream(context, count);
+  let full = await firstStream(context, settings.images);
   let own = full.pieces.map(({ count: images, data }) => unmerged(images, data, config.width));
   // The tokens of a rotary network cannot be followed through merges: it is corrected for its units alone.
   const merges = config.rope
@@ -90,9 +95,7 @@ async function correct(
       }
     }
   }
-  if (!settings.outputScale || !changed) return corrected;
-  const network = { ...target, replaced: corrected };
-  return new Map([...corrected, ...(await outputCorrection(context, network, count, settings.ridge))]);
+  return corrected;
 }
 
 function keptInputs(

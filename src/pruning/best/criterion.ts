@@ -1,8 +1,9 @@
 import type { ActivationMeans } from '../../engine/index.ts';
 import type { ImportanceCriterion, PruningContext } from '../contracts.ts';
 import { range } from '../ordered.ts';
+import { activationMeans } from './activation-means.ts';
 import { eliminationOrder } from './elimination.ts';
-import { activationMeans, gateSamples } from './gate-samples.ts';
+import { gateSamples } from './gate-samples.ts';
 import { type CriterionSettings, CriterionSettingsSchema, parseSettings } from './settings.ts';
 
 /** Importance by gate curvature: what closing a unit onto its mean activation does to the normalised embedding. */
@@ -19,10 +20,8 @@ export function bestCriterion(given: unknown): ImportanceCriterion {
 }
 
 function centreOf(context: PruningContext, settings: CriterionSettings): Promise<ActivationMeans> {
-  const { config, images } = context;
-  if (settings.centre === 'mean') {
-    return activationMeans(context, Math.min(settings.meanImages, images.fit.count));
-  }
+  const { config } = context;
+  if (settings.centre === 'mean') return activationMeans(context);
   const zeros = (size: number) => range(config.depth).map(() => new Float32Array(size));
   return Promise.resolve({ heads: zeros(config.heads * config.headDim), channels: zeros(config.channels) });
 }

@@ -3,7 +3,6 @@ import { Problem } from '../../problem/index.ts';
 import type { PruningContext } from '../contracts.ts';
 import { groups, ordered, range } from '../ordered.ts';
 import { createRandom } from '../random.ts';
-import { advance, allActivations, firstStream, lastLayer } from '../residual.ts';
 
 /**
  * Derivatives of random projections of the L2-normalised embedding with respect to a gate on every unit. The sum of the
@@ -28,35 +27,6 @@ export interface GateSettings {
 
 const IMAGES_PER_CALL = 8;
 const CALLS_IN_PROGRESS = 4;
-
-/** Mean of what `attn.proj` and `mlp.fc2` read, over tokens and the first `count` pictures for fitting. */
-export async function activationMeans(context: PruningContext, count: number): Promise<ActivationMeans> {
-  const { config, tensors } = context;
-  const means = { heads: [] as Float32Array[], channels: [] as Float32Array[] };
-  let stream = await firstStream(context, count);
-  for (const block of range(config.depth)) {
-    for (const part of ['attention', 'mlp'] as const) {
-      const activations = await allActivations(context, stream, { block, part });
-      const layer = lastLayer(config, tensors, { block, part });
-      means[part === 'attention' ? 'heads' : 'channels'].push(columnMeans(activations, layer.inputs));
-      stream = await advance(stream, activations, layer);
-    }
-  }
-  return means;
-}
-
-function columnMeans(pieces: readonly Float32Array[], columns: number): Float32Array {
-  const sums = new Float64Array(columns);
-  let rows = 0;
-  for (const piece of pieces) {
-    for (let at = 0; at < piece.length; at++) {
-      const column = at % columns;
-      sums[column] = (sums[column] ?? 0) + (piece[at] ?? 0);
-    }
-    rows += piece.length / columns;
-  }
-  return Float32Array.from(sums, (sum) => sum / Math.max(1, rows));
-}
 
 /** Samples the gate derivatives of the full network, gates closing onto the mean activation. */
 export async function gateSamples(

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { Problem } from '../../problem/index.ts';
-import { feasibleMerge, fullVariant, type Variant, type VitConfig } from '../../vit/index.ts';
-import type { LadderPath, PruningContext, Ranking } from '../contracts.ts';
+import { fullVariant, type Variant, type VitConfig } from '../../vit/index.ts';
+import type { ImageSet, LadderPath, PruningContext, Ranking } from '../contracts.ts';
 import { embedImages, rowCosines } from '../fidelity.ts';
 import { range } from '../ordered.ts';
 import { createRandom, type Random } from '../random.ts';
 import { jsonStep } from '../step-store.ts';
+import { activationMeans } from './activation-means.ts';
 import { type Candidate, fitToShare } from './candidate.ts';
-import { activationMeans } from './gate-samples.ts';
 import { absorbMeans } from './mean-absorption.ts';
 import { type PathSettings, PathSettingsSchema, parseSettings } from './settings.ts';
 
@@ -59,25 +59,64 @@ interface Found {
   readonly fidelity: number;
 }
 
-type Measure = (variant: Variant) => Promise<number>;
+/**
+ * Cosines to the full network, picture by picture; undefined as soon as the variant is clearly worse than the one
+ * whose cosines are given.
+ */
+type Measure = (variant: Variant, rival?: Float64Array) => Promise<Float64Array | undefined>;
 
-/** Mean cosine to the full network on the first pictures for fitting, with the means of removed units absorbed. */
+/** Pictures after which a candidate is compared with its rival. */
+const ROUND = 16;
+
+/** Measures on the first pictures for fitting, with the means of removed units absorbed by the next bias. */
 async function createMeasure(
   context: PruningContext,
   ranking: Ranking,
   settings: PathSettings,
 ): Promise<Measure> {
   const { config, tensors, model, images, signal } = context;
+  const width = config.embeddingWidth;
   const count = Math.min(settings.images, images.fit.count);
   const full = await embedImages(model, images.fit, count, { signal });
-  const means = settings.units ? await activationMeans(context, count) : undefined;
+  const means = settings.units ? await activationMeans(context) : undefined;
   const { units } = ranking;
-  return async function measure(variant) {
+  return async function measure(variant, rival) {
     const replaced = means ? absorbMeans(config, tensors, means, { variant, units }) : new Map();
-    const network = { variant, units, replaced };
-    const own = await embedImages(model, images.fit, count, { network, signal });
-    return rowCosines(own, full, config.embeddingWidth).reduce((sum, cosine) => sum + cosine, 0) / count;
+    const cosines = new Float64Array(count);
+    for (let first = 0; first < count; first += ROUND) {
+      const round = subset(images.fit, first, Math.min(ROUND, count - first));
+      const own = await embedImages(model, round, round.count, {
+        network: { variant, units, replaced },
+        signal,
+      });
+      const reference = full.subarray(first * width, (first + round.count) * width);
+      cosines.set(rowCosines(own, reference, width), first);
+      if (rival && clearlyWorse(cosines.subarray(0, first + round.count), rival)) return undefined;
+    }
+    return cosines;
   };
+}
+
+function subset(images: ImageSet, first: number, count: number): ImageSet {
+  const moved = (index: number) => first + index;
+  return {
+    count,
+    pixels: (indices) => images.pixels(indices.map(moved)),
+    picture: (index) => images.picture(moved(index)),
+  };
+}
+
+/** Whether cosines are lower than the rival's on the same pictures, by more than the standard error of the difference. */
+export function clearlyWorse(cosines: Float64Array, rival: Float64Array): boolean {
+  const n = cosines.length;
+  const differences = cosines.map((cosine, at) => cosine - (rival[at] ?? 0));
+  const mean = meanOf(differences);
+  const variance = differences.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
+  return mean < -Math.sqrt(variance / n);
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }
 
 interface Task {
@@ -89,10 +128,16 @@ interface Task {
   readonly from: Candidate;
 }
 
-/** Nothing removed; merging even over the blocks but the first two, whose tokens are not yet alike, and the last. */
+/** Nothing removed; merging even over the blocks but the first two, whose tokens are not yet alike. */
 function firstCandidate(config: VitConfig, { merging }: PathSettings): Candidate {
-  const merge = range(config.depth).map((block) => Number(merging && block >= 2 && canMerge(config, block)));
-  return { heads: 0, channels: 0, merge };
+  return { heads: 0, channels: 0, merge: merging ? ramp(config, 2, 0) : range(config.depth).map(() => 0) };
+}
+
+/** Merging from block `first` on, each block less by `fall` of the first one's. */
+function ramp(config: VitConfig, first: number, fall: number): number[] {
+  return range(config.depth).map((block) =>
+    block >= first && canMerge(config, block) ? Math.max(0, 1 - fall * (block - first)) : 0,
+  );
 }
 
 /** In the last block of a network that reads prefix tokens alone merging would only look like saving. */
@@ -100,73 +145,125 @@ function canMerge(config: VitConfig, block: number): boolean {
   return block < config.depth - 1;
 }
 
-async function search({ config, seed, signal }: PruningContext, task: Task): Promise<Found> {
-  const { settings, share, measure, ranking } = task;
-  const random = createRandom(seed, 'path', share);
-  if (share === 1) return { candidate: task.from, variant: fullVariant(config), fidelity: 1 };
-  const seen = new Map<string, number>();
-  const evaluate = async (candidate: Candidate): Promise<Found | undefined> => {
-    const fitted = fitToShare(config, ranking, candidate, share);
-    if (!fitted) return undefined;
-    const variant = { ...fitted, merge: feasibleMerge(config, fitted) };
+async function search(context: PruningContext, task: Task): Promise<Found> {
+  const { config } = context;
+  const { settings, share, measure, ranking, from } = task;
+  if (share === 1) return { candidate: from, variant: fullVariant(config), fidelity: 1 };
+  const seen = new Set<string>();
+  const evaluate: Evaluate = async (candidate, rival) => {
+    context.signal?.throwIfAborted();
+    const variant = fitToShare(config, ranking, candidate, share);
     const key = JSON.stringify(variant);
-    const fidelity = seen.get(key) ?? (await measure(variant));
-    seen.set(key, fidelity);
-    return { candidate, variant, fidelity };
+    if (!variant || seen.has(key)) return undefined;
+    seen.add(key);
+    const cosines = await measure(variant, rival?.cosines);
+    const left = variant.channels.reduce((sum, count) => sum + count, 0);
+    const channels = config.depth * config.channels - left;
+    return cosines && { candidate: { ...candidate, channels }, variant, cosines, fidelity: meanOf(cosines) };
   };
-  let best: Found | undefined;
-  for (const start of starts(task)) {
-    const found = await evaluate(start);
-    if (found && (!best || found.fidelity > best.fidelity)) best = found;
+  const random = createRandom(context.seed, 'path', share);
+  let best = await bestOf(schedules(config, task), evaluate);
+  if (settings.merging && best) {
+    best = await evolve(best, settings.candidates, evaluate, (candidate, size) =>
+      turnMerges(config, candidate, size, random),
+    );
+  }
+  if (settings.units) {
+    const fewer = await bestOf(fewerUnits(best?.candidate ?? from, task), evaluate);
+    // Units that are gone are gone from every smaller level too: they must be worth it.
+    if (fewer && fewer.fidelity > (best?.fidelity ?? -1) + (settings.merging ? UNIT_MARGIN : 0)) {
+      best = settings.merging
+        ? await evolve(fewer, settings.candidates, evaluate, (candidate, size) =>
+            random.uniform() < 0.5
+              ? turnUnits(task, candidate, size, random)
+              : turnMerges(config, candidate, size, random),
+          )
+        : fewer;
+    }
   }
   if (!best) throw unreachable(share);
-  let size = 0.5;
-  for (let trial = 0; trial < settings.candidates; trial++) {
-    signal?.throwIfAborted();
-    const found = await evaluate(mutated(config, task, best.candidate, size, random));
-    const better = found !== undefined && found.fidelity > best.fidelity;
-    if (better) best = found;
-    size = Math.max(0.1, Math.min(1, size * (better ? 1.15 : 0.97)));
+  return { candidate: best.candidate, variant: best.variant, fidelity: best.fidelity };
+}
+
+/** What removing units must win, in fidelity, where merging could do without. */
+const UNIT_MARGIN = 0.002;
+
+/** What a candidate is worth; undefined when it cannot reach the share, has been seen, or is clearly worse than its rival. */
+type Evaluate = (candidate: Candidate, rival?: Measured) => Promise<Measured | undefined>;
+
+interface Measured extends Found {
+  readonly cosines: Float64Array;
+}
+
+async function bestOf(candidates: Iterable<Candidate>, evaluate: Evaluate): Promise<Measured | undefined> {
+  let best: Measured | undefined;
+  for (const candidate of candidates) {
+    const found = await evaluate(candidate, best);
+    if (found && (!best || found.fidelity > best.fidelity)) best = found;
   }
   return best;
 }
 
-/** The share above's candidate, and the same with more units gone, in case tokens alone cannot pay for the share. */
-function starts({ from, ranking, settings }: Task): Candidate[] {
-  if (!settings.units) return [from];
-  const shares = settings.merging ? [0, 0.1, 0.2, 0.4, 0.7, 1] : range(33).map((part) => part / 32);
-  return shares.map((part) => ({
-    ...from,
-    heads: from.heads + Math.round(part * 0.7 * (ranking.heads.length - from.heads)),
-    channels: from.channels + Math.round(part * (ranking.channels.length - from.channels)),
-  }));
+/** A (1+1) evolution strategy whose step grows on success and shrinks otherwise. */
+async function evolve(
+  start: Measured,
+  trials: number,
+  evaluate: Evaluate,
+  mutate: (candidate: Candidate, size: number) => Candidate,
+): Promise<Measured> {
+  let [best, size] = [start, 0.4];
+  for (let trial = 0; trial < trials; trial++) {
+    const found = await evaluate(mutate(best.candidate, size), best);
+    const better = found !== undefined && found.fidelity > best.fidelity;
+    if (found && better) best = found;
+    size = Math.max(0.1, Math.min(1, size * (better ? 1.3 : 0.96)));
+  }
+  return best;
 }
 
-function mutated(
-  config: VitConfig,
-  { ranking, settings, from }: Task,
-  { heads, channels, merge }: Candidate,
-  size: number,
-  random: Random,
-): Candidate {
-  const less = (value: number, all: number, least: number, scale: number) =>
-    Math.min(all, Math.max(least, value + Math.round(random.normal() * size * scale)));
-  const turnUnits = settings.units && (!settings.merging || random.uniform() < 0.5);
-  const turnMerges = settings.merging && (!turnUnits || random.uniform() < 0.5);
-  return {
-    heads: turnUnits
-      ? less(heads, ranking.heads.length, from.heads, Math.max(2, ranking.heads.length / 12))
-      : heads,
-    channels: turnUnits
-      ? less(channels, ranking.channels.length, from.channels, ranking.channels.length / 12)
-      : channels,
-    merge: turnMerges
-      ? merge.map((weight, block) => {
-          if (!canMerge(config, block) || random.uniform() < 0.5) return weight;
-          return Math.max(0, weight + size * random.normal());
-        })
-      : merge,
+/** The schedule of the share above, and ramps that begin in different blocks. */
+function schedules(config: VitConfig, { from, settings }: Task): Candidate[] {
+  if (!settings.merging) return [from];
+  const ramps = [0, 1, 2, 3, 4].flatMap((first) => [0, 0.08, 0.16].map((fall) => ramp(config, first, fall)));
+  return [from, ...ramps.map((merge) => ({ ...from, merge }))];
+}
+
+/** The same schedule with more and more units gone. */
+function* fewerUnits(start: Candidate, { from, ranking, settings }: Task): Generator<Candidate> {
+  const [heads, channels] = [ranking.heads.length, ranking.channels.length];
+  if (!settings.merging) {
+    // Channels pay for what the heads do not.
+    const step = Math.max(1, Math.round(heads / 36));
+    for (let gone = from.heads; gone <= heads * 0.8; gone += step) yield { ...from, heads: gone };
+    return;
+  }
+  for (const part of [0.03, 0.06, 0.12, 0.25, 0.5, 1]) {
+    for (const headPart of [0, 0.5]) {
+      yield {
+        ...start,
+        heads: from.heads + Math.round(part * headPart * (heads - from.heads)),
+        channels: from.channels + Math.round(part * (channels - from.channels)),
+      };
+    }
+  }
+}
+
+function turnMerges(config: VitConfig, candidate: Candidate, size: number, random: Random): Candidate {
+  const mean = candidate.merge.reduce((sum, weight) => sum + weight, 0) / candidate.merge.length;
+  const merge = candidate.merge.map((weight, block) => {
+    if (!canMerge(config, block) || random.uniform() < 0.7) return weight;
+    return Math.max(0, weight + size * mean * random.normal());
+  });
+  return { ...candidate, merge };
+}
+
+function turnUnits({ ranking, from }: Task, candidate: Candidate, size: number, random: Random): Candidate {
+  const moved = (kind: 'heads' | 'channels') => {
+    const all = ranking[kind].length;
+    const step = Math.round(random.normal() * size * Math.max(2, all / 8));
+    return Math.min(all, Math.max(from[kind], candidate[kind] + step));
   };
+  return { ...candidate, heads: moved('heads'), channels: moved('channels') };
 }
 
 function unreachable(share: number): Problem {

@@ -5,9 +5,8 @@ const count = z.number().int().positive();
 
 /** Settings of the criterion `best`; each has a default. */
 export const CriterionSettingsSchema = z.strictObject({
-  /** Images of the gate derivatives, and of the mean activations that gates close onto. */
+  /** Images of the gate derivatives. */
   images: count.default(128),
-  meanImages: count.default(32),
   /** Random projections of each image's embedding. */
   projections: count.default(4),
   /** `mean`: gates close onto mean activations. `zero`: onto zero. */
@@ -24,11 +23,13 @@ export const CorrectionSettingsSchema = z.strictObject({
   /** Images that it is fitted on. */
   images: count.default(64),
   /** Ridge towards the original weights, in mean diagonals of the Gram matrix. */
-  ridge: z.number().positive().default(1),
+  ridge: z.number().positive().default(3),
   /** Weight of the tokens that pooling reads, as a share of all tokens' weight. */
   pooledShare: z.number().min(0).max(1).default(0.2),
-  /** Each output dimension scaled and shifted at the end, so that the embedding fits best. */
-  outputScale: z.boolean().default(false),
+  /** Images, other than those, that decide how far the weights go towards the fitted ones. */
+  trials: count.default(32),
+  /** Levels that are as true as this without it are left alone: they are stored without tensors of their own. */
+  enough: z.number().default(0.99),
 });
 export type CorrectionSettings = z.infer<typeof CorrectionSettingsSchema>;
 
@@ -49,9 +50,9 @@ export function parseSettings<T>(schema: z.ZodType<T>, settings: unknown, part: 
 /** Settings of the path `best`. */
 export const PathSettingsSchema = z.strictObject({
   /** Images that every candidate is measured on. */
-  images: count.default(40),
-  /** Candidates tried for every share. */
-  candidates: count.default(40),
+  images: count.default(48),
+  /** Mutations tried for every share, twice where units go. */
+  candidates: z.number().int().nonnegative().default(40),
   /** Which dials a level may turn. */
   merging: z.boolean().default(true),
   units: z.boolean().default(true),

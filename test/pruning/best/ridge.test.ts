@@ -1,0 +1,86 @@
+import { Matrix, solve } from 'ml-matrix';
+import { describe, expect, it } from 'vitest';
+import { ridgeChange } from '../../../src/pruning/best/ridge.ts';
+import { solveSpd } from '../../../src/pruning/linear/spd-solve.ts';
+import { createRandom } from '../../../src/pruning/random.ts';
+
+const random = createRandom(3);
+const normals = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+
+describe('ridge regression of a layer', () => {
+  const size = { inputs: 5, outputs: 3 };
+  const pieces = [9, 14].map((rows) => ({
+    inputs: normals(rows * size.inputs).map((value, at) => value + (at % size.inputs)),
+    residual: normals(rows * size.outputs).map((value) => value + 2),
+    weights: normals(rows).map(Math.abs),
+  }));
+
+  it('minimises weighted squares plus the ridge, with a free bias', async () => {
+    const ridge = 0.7;
+    const { weight, bias } = await ridgeChange(pieces, size, ridge);
+    // Literally: normal equations of [x, 1], all weights scaled to a sum of 1, no penalty on the last row.
+    const rows = pieces.flatMap(({ inputs, residual, weights }) =>
+      Array.from(weights, (w, row) => ({
+        w,
+        x: [...inputs.slice(row * 5, row * 5 + 5), 1],
+        y: [...residual.slice(row * 3, row * 3 + 3)],
+      })),
+    );
+    const total = rows.reduce((sum, { w }) => sum + w, 0);
+    const [a, b] = [Matrix.zeros(6, 6), Matrix.zeros(6, 3)];
+    for (const { w, x, y } of rows) {
+      for (const [i, xi] of x.entries()) {
+        for (const [j, xj] of x.entries()) a.set(i, j, a.get(i, j) + (w / total) * xi * xj);
+        for (const [d, yd] of y.entries()) b.set(i, d, b.get(i, d) + (w / total) * xi * yd);
+      }
+    }
+    let trace = 0;
+    for (let i = 0; i < 5; i++) trace += a.get(i, i) - a.get(i, 5) ** 2;
+    for (let i = 0; i < 5; i++) a.set(i, i, a.get(i, i) + (ridge * trace) / 5);
+    const expected = solve(a, b);
+    for (let d = 0; d < 3; d++) {
+      for (let i = 0; i < 5; i++) expect(weight[i * 3 + d]).toBeCloseTo(expected.get(i, d), 4);
+      expect(bias[d]).toBeCloseTo(expected.get(5, d), 4);
+    }
+  });
+
+  it('changes only the bias when the ridge is infinite', async () => {
+    const { weight, bias } = await ridgeChange(pieces, size, Number.POSITIVE_INFINITY);
+    expect(weight.every((value) => value === 0)).toBe(true);
+    let [sum, total] = [0, 0];
+    for (const { residual, weights } of pieces) {
+      for (const [row, w] of weights.entries()) {
+        sum += w * (residual[row * 3] ?? 0);
+        total += w;
+      }
+    }
+    expect(bias[0]).toBeCloseTo(sum / total, 5);
+  });
+
+  it('learns nothing from inputs that never vary', async () => {
+    const constant = pieces.map((piece) => ({ ...piece, inputs: new Float32Array(piece.inputs.length) }));
+    const { weight } = await ridgeChange(constant, size, 1);
+    expect(weight.every((value) => value === 0)).toBe(true);
+  });
+});
+
+describe('solving a symmetric positive definite system', () => {
+  it('gives back the right-hand side when multiplied', () => {
+    const n = 7;
+    const root = new Matrix(
+      Array.from({ length: n }, () => Array.from({ length: n }, () => random.normal())),
+    );
+    const a = root.mmul(root.transpose()).add(Matrix.eye(n));
+    const b = Matrix.rand(n, 2, { random: () => random.uniform() });
+    const x = Float64Array.from(b.to1DArray());
+    solveSpd(Float64Array.from(a.to1DArray()), x, n, 2);
+    const product = a.mmul(new Matrix([...Array(n).keys()].map((row) => [...x.slice(row * 2, row * 2 + 2)])));
+    expect(Matrix.sub(product, b).abs().max()).toBeLessThan(1e-11);
+  });
+
+  it('refuses a matrix that is not positive definite', () => {
+    expect(() => solveSpd(Float64Array.of(1, 2, 2, 1), new Float64Array(2), 2, 1)).toThrow(
+      'positive definite',
+    );
+  });
+});

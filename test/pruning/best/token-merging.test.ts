@@ -1,0 +1,86 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import {
+  layerNormRows,
+  type MergedTokens,
+  memberMeans,
+  mergeTokens,
+  summedKeys,
+  unmerged,
+} from '../../../src/pruning/best/token-merging.ts';
+import { advance, lastLayer } from '../../../src/pruning/residual.ts';
+import { feasibleMerge, fullVariant } from '../../../src/vit/index.ts';
+import { tinyContext } from '../tiny-context.ts';
+
+const context = await tinyContext({ imageSize: 20, depth: 4 });
+afterAll(() => context.model.dispose());
+const { config, tensors, model } = context;
+
+describe('merged tokens, followed block by block', () => {
+  it('end in the embedding that the engine computes for the whole variant', async () => {
+    const variant = {
+      ...fullVariant(config),
+      heads: [2, 3, 1, 3],
+      channels: [20, 12, 20, 5],
+      merge: [5, 4, 3, 0],
+    };
+    const units = {
+      heads: [
+        [2, 0, 1],
+        [0, 1, 2],
+        [1, 2, 0],
+        [0, 1, 2],
+      ],
+      channels: variant.channels.map(() => [...Array(20).keys()].reverse()),
+    };
+    const count = 3;
+    const pixels = await context.images.fit.pixels([0, 1, 2]);
+    let tokens: MergedTokens = unmerged(count, await model.embedTokens(pixels, count), config.width);
+    for (const [block, removed] of feasibleMerge(config, variant).entries()) {
+      const entered = tokens.data;
+      for (const part of ['attention', 'mlp'] as const) {
+        const inputs = await model.activations(
+          tokens.data,
+          count,
+          { block, part, sizes: tokens.sizes },
+          { variant, units },
+        );
+        const layer = lastLayer(config, tensors, { block, part }, units);
+        const kept = part === 'attention' ? (variant.heads[block] ?? 0) * 4 : (variant.channels[block] ?? 0);
+        const cut = { ...layer, inputs: kept, weight: layer.weight.slice(0, kept * config.width) };
+        const next = await advance({ pieces: [tokens] }, [inputs], cut);
+        tokens = { ...tokens, data: next.pieces[0]?.data ?? tokens.data };
+        if (part === 'attention' && removed > 0) {
+          const heads = (units.heads[block] ?? []).slice(0, variant.heads[block]);
+          const keys = await summedKeys(config, tensors, block, { stream: entered, heads });
+          tokens = mergeTokens(config, tokens, keys, removed);
+        }
+      }
+    }
+    const left = tokens.sizes.length / count;
+    expect(left).toBe(26 - 12);
+    const weight = tensors.get('norm.weight')?.data ?? new Float32Array();
+    const bias = tensors.get('norm.bias')?.data ?? new Float32Array();
+    const normed = layerNormRows(tokens.data, weight, bias, config.layerNormEps);
+    const expected = await model.embed(pixels, count, { variant, units });
+    for (let image = 0; image < count; image++) {
+      for (let d = 0; d < config.width; d++) {
+        expect(normed[image * left * config.width + d]).toBeCloseTo(
+          expected[image * config.width + d] ?? 0,
+          4,
+        );
+      }
+    }
+  });
+
+  it('stand for all patches, and the full network is averaged over them', () => {
+    const random = (at: number) => Math.sin(at * 12.9898) * 3;
+    const all = 26;
+    const full = Float32Array.from({ length: all * config.width }, (_, at) => random(at));
+    const keys = Float32Array.from({ length: all * config.headDim }, (_, at) => random(at + 7));
+    const merged = mergeTokens(config, unmerged(1, full, config.width), keys, 6);
+    expect(merged.sizes.reduce((sum, size) => sum + size, 0)).toBe(all);
+    // Merging averages by size: the stream that was merged is its own mean over members.
+    const means = memberMeans(full, merged, config.width);
+    for (const [at, value] of merged.data.entries()) expect(means[at]).toBeCloseTo(value, 5);
+  });
+});
