@@ -1,39 +1,13 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openStore } from '../../src/storage/node.ts';
+import { startGatewayProcess } from '../support/gateway-process.ts';
 import { picture } from '../support/pictures.ts';
-import { publishTiny } from '../support/tiny-store.ts';
 import { until } from '../support/until.ts';
-
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 
 /** Promise: SIGTERM under load loses no accepted request, refuses new ones with 503, and ends in bounded time. */
 describe('SIGTERM under load', () => {
   it('finishes what was accepted and exits with 0', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'concertina-'));
-    await publishTiny(await openStore(folder));
-    const child = spawn(process.execPath, [
-      MAIN,
-      'serve',
-      '--store',
-      folder,
-      '--port',
-      '0',
-      '--workers',
-      '1',
-      '--log',
-      'none',
-    ]);
-    let output = '';
-    child.stderr.on('data', (data) => {
-      output += data;
-    });
-    const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
-    await until(() => /at (http:\S+)/.test(output), 30_000);
-    const url = /at (http:\S+)/.exec(output)?.[1];
+    const gateway = await startGatewayProcess();
+    const { url } = gateway;
     const image = await picture();
     const outcomes: (number | 'refused')[] = [];
     let stopping = false;
@@ -65,9 +39,9 @@ describe('SIGTERM under load', () => {
     await until(() => outcomes.length > 50);
     stopping = true;
     const began = performance.now();
-    child.kill('SIGTERM');
+    gateway.kill('SIGTERM');
     await Promise.all(callers);
-    expect(await exited).toBe(0);
+    expect(await gateway.exited).toBe(0);
     expect(performance.now() - began).toBeLessThan(10_000);
     expect(outcomes.filter((outcome) => outcome === 200).length).toBeGreaterThan(50);
     expect(outcomes.filter((outcome) => outcome !== 200 && outcome !== 503 && outcome !== 'refused')).toEqual(

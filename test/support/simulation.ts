@@ -29,6 +29,11 @@ export class SimulatedClock implements Clock {
     };
   }
 
+  /** Lets time pass without anything happening, as a blocked event loop does. */
+  stall(ms: number): void {
+    this.#now += ms;
+  }
+
   sleep(ms: number): Promise<void> {
     return new Promise((done) => this.after(ms, done));
   }
@@ -45,7 +50,7 @@ export class SimulatedClock implements Clock {
         return;
       }
       this.#events.splice(this.#events.indexOf(next), 1);
-      this.#now = next.at;
+      this.#now = Math.max(this.#now, next.at);
       next.callback();
     }
   }

@@ -1,0 +1,49 @@
+import { connect, type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { startGatewayProcess } from '../support/gateway-process.ts';
+import { picture } from '../support/pictures.ts';
+
+const CONNECTIONS = 10_000;
+
+/** Promise: ten thousand idle callers do not keep the next one waiting. */
+describe.skipIf(process.platform !== 'linux')('ten thousand keep-alive connections', () => {
+  it('stay open, are answered, and others are served meanwhile', async () => {
+    const gateway = await startGatewayProcess();
+    const sockets: Socket[] = [];
+    try {
+      for (let first = 0; first < CONNECTIONS; first += 250) {
+        await Promise.all(
+          Array.from(
+            { length: 250 },
+            () =>
+              new Promise<void>((done, fail) => {
+                const socket = connect(gateway.port, '127.0.0.1');
+                socket.once('error', fail);
+                socket.once('data', () => done());
+                socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+                sockets.push(socket);
+              }),
+          ),
+        );
+      }
+      const image = await picture();
+      const began = performance.now();
+      const response = await fetch(`${gateway.url}/v1/embed`, {
+        method: 'POST',
+        body: image,
+        headers: { 'Content-Type': 'image/png' },
+      });
+      expect(response.status).toBe(200);
+      expect(performance.now() - began).toBeLessThan(2000);
+      expect(sockets.filter((socket) => socket.destroyed)).toEqual([]);
+      const last = sockets.at(-1);
+      const answer = new Promise<string>((done) => last?.once('data', (data) => done(String(data))));
+      last?.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+      expect(await answer).toMatch(/^HTTP\/1\.1 200/);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      gateway.kill('SIGKILL');
+      await gateway.exited;
+    }
+  }, 120_000);
+});
