@@ -1,5 +1,7 @@
 export type { CheckpointContent, Components, LevelDraft } from './content.ts';
 export { sha256 } from './digest.ts';
+export type { GarbageOptions, GarbageReport, KeptVersion, Version } from './gc.ts';
+export { collectGarbage } from './gc.ts';
 export { gatherRows } from './layout.ts';
 export type { LevelWeights } from './level-weights.ts';
 export type {

@@ -95,16 +95,16 @@ export async function openCheckpoint(
   const latest = options.digest ? undefined : await readLatest(store, model, read);
   const digest = options.digest ?? latest?.digest ?? '';
   const folder = `${model}/${digest}`;
-  const { body } = await store.get(`${folder}/manifest.json`, read);
-  if ((await sha256(body)) !== digest) throw corrupt(`${folder}/manifest.json`, store);
+  const manifestKey = `${folder}/manifest.json`;
+  const body = await checked(store, manifestKey, digest, async (fresh) => {
+    return (await store.get(manifestKey, { ...read, fresh })).body;
+  });
   const manifest = parseManifest(body, folder);
   const weightsKey = `${folder}/weights.safetensors`;
-  const fetchRange = async (range: StoredRange, signal?: AbortSignal) => {
-    const bytes = await store.getRange(weightsKey, range.start, range.end, signal ? { signal } : {});
-    if ((await sha256(bytes)) !== range.sha256)
-      throw corrupt(`${weightsKey} bytes ${range.start} to ${range.end}`, store);
-    return bytes;
-  };
+  const fetchRange = ({ start, end, sha256: expected }: StoredRange, signal?: AbortSignal) =>
+    checked(store, `${weightsKey} bytes ${start} to ${end}`, expected, (fresh) =>
+      store.getRange(weightsKey, start, end, { fresh, ...(signal && { signal }) }),
+    );
 
   async function* levels({ signal, onBytes }: LevelOptions = {}): AsyncIterable<LevelWeights> {
     const pending = readAhead(manifest.weights.ranges, (range) => fetchRange(range, signal));
@@ -133,10 +133,11 @@ export async function openCheckpoint(
       return assemble(manifest, levels(settings));
     },
     async ranking(settings) {
-      const stored = await store.get(`${folder}/ranking.safetensors`, settings);
-      if ((await sha256(stored.body)) !== manifest.ranking.sha256)
-        throw corrupt(`${folder}/ranking.safetensors`, store);
-      return await readSafetensors(memorySource(`${folder}/ranking.safetensors`, stored.body));
+      const key = `${folder}/ranking.safetensors`;
+      const bytes = await checked(store, key, manifest.ranking.sha256, async (fresh) => {
+        return (await store.get(key, { ...settings, fresh })).body;
+      });
+      return await readSafetensors(memorySource(key, bytes));
     },
     async components(settings) {
       if (manifest.components === 0) return undefined;
@@ -150,6 +151,20 @@ export async function openCheckpoint(
       return undefined;
     },
   };
+}
+
+/** Bytes with the expected sha256. Others are asked for once more, past any cache: they may have been damaged on the way. */
+async function checked(
+  store: ObjectStore,
+  what: string,
+  expected: string,
+  read: (fresh: boolean) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  for (const fresh of [false, true]) {
+    const bytes = await read(fresh);
+    if ((await sha256(bytes)) === expected) return bytes;
+  }
+  throw corrupt(what, store);
 }
 
 /** Runs `read` over the items with a bounded number in flight; results come in order. */

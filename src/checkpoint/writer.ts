@@ -74,6 +74,11 @@ export async function publishCheckpoint(
     options.onProgress?.(written, total);
   }
   await moveLatest(store, content.model, digest, before?.etag, options);
+  const abort = options.signal ? { signal: options.signal } : {};
+  // A garbage collection that began before the pointer moved may have removed what had been there already.
+  for (const [key, body, contentType] of objects) {
+    if (!(await store.head(key, abort))) await store.put(key, body, { contentType, ...abort });
+  }
   return { digest, manifest };
 }
 

@@ -178,6 +178,23 @@ describe('garbage collection', () => {
     await (await openCheckpoint(store, 'tiny')).tensors();
   });
 
+  it('that removes a version while it is published again takes nothing away', async () => {
+    await publish(1);
+    await publish(2);
+    time += 2 * DAY;
+    const busy: ObjectStore = {
+      ...store,
+      async put(key, body, options) {
+        // What was there already has been looked at; the pointer has not moved yet.
+        if (key.endsWith('latest.json')) expect((await collect()).removed).toHaveLength(1);
+        return await store.put(key, body, options);
+      },
+    };
+    await publishCheckpoint(busy, { ...content(1), model: 'tiny' });
+    const found = await (await openCheckpoint(store, 'tiny')).tensors();
+    expect(differing(found, content(1).tensors)).toEqual([]);
+  });
+
   it('removes the manifest first, and finishes what was interrupted', async () => {
     const old = await publish(1);
     await publish(2);

@@ -90,6 +90,28 @@ describe('a cache in front of a store', () => {
     expect(differing(await load(), tinyCheckpoint(2).tensors)).toEqual([]);
   });
 
+  it('loads a checkpoint although bytes were damaged on their way, once, and keeps the right ones', async () => {
+    await publishCheckpoint(inner, tinyCheckpoint(1));
+    let damaged = 3;
+    const flipping: ObjectStore = {
+      ...origin,
+      getRange: async (key, start, end) => {
+        const body = await inner.getRange(key, start, end);
+        if (damaged-- > 0) body[0] = (body[0] ?? 0) ^ 1;
+        return body;
+      },
+    };
+    const store = cachedStore(flipping, { directory, maxBytes: LARGE, immutable });
+    expect(
+      differing(await (await openCheckpoint(store, 'tiny')).tensors(), tinyCheckpoint(1).tensors),
+    ).toEqual([]);
+    read.length = 0;
+    expect(
+      differing(await (await openCheckpoint(open(), 'tiny')).tensors(), tinyCheckpoint(1).tensors),
+    ).toEqual([]);
+    expect(read).toEqual(['tiny/latest.json']);
+  });
+
   it.each(['a bit turned over', 'cut short', 'emptied'])(
     'fetches again what is damaged: %s',
     async (damage) => {
