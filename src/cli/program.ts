@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { VERSION } from '../host/index.ts';
 import { embed } from './commands/embed.ts';
 import { evaluate } from './commands/evaluate.ts';
+import { gc } from './commands/gc.ts';
 import { inspect } from './commands/inspect.ts';
 import { keys } from './commands/keys.ts';
 import { prune } from './commands/prune.ts';
@@ -22,6 +23,7 @@ export function program(console: Console): Command {
     .addCommand(embed(console))
     .addCommand(evaluate(console))
     .addCommand(inspect(console))
+    .addCommand(gc(console))
     .addCommand(keys(console))
     .addCommand(start(console));
 }

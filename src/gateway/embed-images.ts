@@ -34,6 +34,20 @@ export async function embedImages(
   request: EmbedImages,
   inputs: readonly (() => Promise<ImageInput>)[],
 ): Promise<EmbeddedImage[]> {
+  // Counted in from here, while it is decoded too: a model that is replaced meanwhile stays until this is answered.
+  const leave = request.model.enter();
+  try {
+    return await embedEntered(options, request, inputs);
+  } finally {
+    leave();
+  }
+}
+
+async function embedEntered(
+  options: GatewayOptions,
+  request: EmbedImages,
+  inputs: readonly (() => Promise<ImageInput>)[],
+): Promise<EmbeddedImage[]> {
   checkDimensions(request.model, request.vector.dimensions);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const budget = sinceReceived(request);

@@ -6,7 +6,7 @@ import {
   type RunningServer,
   startServer,
 } from '../../host/index.ts';
-import { openStore } from '../../storage/node.ts';
+import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { deviceOption, storeOption, whole } from '../options.ts';
 
@@ -20,6 +20,8 @@ interface ServeFlags {
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
   readonly workers?: number;
   readonly allowUrl?: string[];
+  readonly cache?: string;
+  readonly cacheSize: number;
   readonly log: LogFormat;
 }
 
@@ -56,6 +58,8 @@ export function serve(console: Console): Command {
       '--allow-url <host...>',
       'fetch images from these https hosts ("*.example.com", "*"); off by default',
     )
+    .option('--cache <folder>', 'keep what was read of checkpoints here, verified, for warm restarts')
+    .option('--cache-size <GB>', 'bytes that the cache may take', whole(1, 10_000), 4)
     .addOption(
       new Option('--log <format>', 'what is written about each request')
         .choices(['json', 'text', 'none'])
@@ -68,11 +72,20 @@ Example:
   $ concertina serve --store s3://my-bucket/models --config tiers.yaml --host 0.0.0.0`,
     )
     .action(async (flags: ServeFlags) => {
+      const origin = await openStore(flags.store);
+      const store =
+        flags.cache === undefined
+          ? origin
+          : cachedStore(origin, {
+              directory: flags.cache,
+              maxBytes: flags.cacheSize * 2 ** 30,
+              immutable: (key) => /\/[0-9a-f]{64}\//.test(key),
+            });
       const server = await startServer({
         ...flags,
         models: flags.model,
         fetchImage: flags.allowUrl && imageFetcher({ allow: flags.allowUrl }),
-        store: await openStore(flags.store),
+        store,
         log: gatewayLog(flags.log, console.print),
       });
       console.say(`Serving ${flags.store} at ${server.url}`);
