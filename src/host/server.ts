@@ -52,6 +52,8 @@ const GRACE_MS = 20_000;
 export async function createNodeGateway(options: ServerOptions) {
   // Decoding runs on libuv's threads beside the engine's: one thread an image keeps them out of each other's way.
   sharp.concurrency(1);
+  // libvips would keep what it decoded for the next time; no picture comes twice.
+  sharp.cache(false);
   const log = options.log ?? gatewayLog('none', () => {});
   const tiers = options.config === undefined ? OPEN_TIERS : await readTiers(options.config);
   const clock = systemClock;
