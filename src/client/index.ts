@@ -1,0 +1,3 @@
+export { type ClientOptions, ConcertinaClient, type Image } from './client.ts';
+export { ConcertinaError } from './error.ts';
+export type { EmbeddedItem, Embedding, EmbedOptions, Level, LimitedBy, Model } from './types.ts';

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
+import type { LimitedBy as ServerLimitedBy } from '../../src/budget/index.ts';
+import {
+  ConcertinaClient,
+  ConcertinaError,
+  type Level,
+  type LimitedBy,
+  type Model,
+} from '../../src/client/index.ts';
+import type { ModelResponse } from '../../src/gateway/index.ts';
+import { type RunningServer, startServer } from '../../src/host/index.ts';
+import { dataUri, picture } from '../support/pictures.ts';
+import { tinyStore } from '../support/tiny-store.ts';
+
+describe('the typed client', () => {
+  let server: RunningServer;
+  let client: ConcertinaClient;
+  let image: Uint8Array<ArrayBuffer>;
+
+  beforeAll(async () => {
+    server = await startServer({ store: await tinyStore(), port: 0, workers: 1 });
+    await server.loaded();
+    client = new ConcertinaClient({ baseUrl: `${server.url}/`, retries: 0 });
+    image = await picture();
+  });
+  afterAll(() => server.close());
+
+  it('embeds bytes, blobs and data URIs to the same numbers, and says what was run', async () => {
+    const bytes = await client.embed(image);
+    const blob = await client.embed(new Blob([image]));
+    const text = await client.embed(dataUri(image));
+    expect(bytes).toMatchObject({ level: 2, flops: 1, fidelity: 1, limitedBy: 'none' });
+    expect(bytes.embedding).toHaveLength(12);
+    expect(Math.hypot(...bytes.embedding)).toBeCloseTo(1, 5);
+    expect([blob.embedding, text.embedding]).toEqual([bytes.embedding, bytes.embedding]);
+    expect(Object.keys(bytes.timing)).toEqual(['fetch', 'decode', 'queue', 'infer']);
+    expect(bytes.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('passes every term of a budget on', async () => {
+    expect(await client.embed(image, { level: 1 })).toMatchObject({ level: 1, limitedBy: 'level' });
+    expect(await client.embed(image, { flops: 0.62222, dimensions: 2 })).toMatchObject({
+      limitedBy: 'flops',
+    });
+    await expect(client.embed(image, { latency: 0.001, strict: true })).rejects.toMatchObject({
+      code: 'budget-unsatisfiable',
+      status: 422,
+      details: { nearest: { latency: expect.any(Number) } },
+    });
+  });
+
+  it('embeds many; one that fails does not sink the others', async () => {
+    const [first, second, third] = await client.embedMany(
+      [dataUri(image), 'bm90IGFuIGltYWdl', dataUri(image)],
+      { level: 0 },
+    );
+    expect(first).toMatchObject({ level: 0, fidelity: 0.6 });
+    expect(second).toMatchObject({ error: { code: 'undecodable-image' } });
+    expect(third).toEqual(first);
+  });
+
+  it('lists models', async () => {
+    expect((await client.models()).map(({ id }) => id)).toEqual(['tiny']);
+    expect((await client.model('tiny')).ladder).toHaveLength(3);
+    await expect(client.model('huge')).rejects.toBeInstanceOf(ConcertinaError);
+  });
+
+  it('tries again after Retry-After, gives up in the end, and stops waiting when it is aborted', async () => {
+    let seen = 0;
+    const busy = async () => {
+      seen++;
+      return new Response('{"code":"tier-saturated","detail":"full"}', {
+        status: 429,
+        headers: { 'Retry-After': '0.02' },
+      });
+    };
+    const retrying = new ConcertinaClient({ baseUrl: server.url, fetch: busy, retries: 2 });
+    await expect(retrying.embed(image)).rejects.toMatchObject({ code: 'tier-saturated', status: 429 });
+    expect(seen).toBe(3);
+    const slow = async () => new Response(null, { status: 503, headers: { 'Retry-After': '60' } });
+    const waiting = new ConcertinaClient({ baseUrl: server.url, fetch: slow, retries: 1 });
+    const began = performance.now();
+    await expect(waiting.embed(image, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+      name: 'TimeoutError',
+    });
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+
+  it('has the types of the gateway’s own schemas', () => {
+    expectTypeOf<Pick<ModelResponse, keyof Model>>().toExtend<Model>();
+    expectTypeOf<keyof Level>().toEqualTypeOf<keyof ModelResponse['ladder'][number]>();
+    expectTypeOf<LimitedBy>().toEqualTypeOf<ServerLimitedBy>();
+  });
+});
