@@ -85,7 +85,10 @@ export class HubServer {
     const commit = model.revisions[decodeURIComponent(revision)] ?? revision;
     const files = model.commits[commit];
     if (!files) return void fail(404, 'RevisionNotFound');
-    if (api !== undefined) return this.#list(commit, files, model, response);
+    if (api !== undefined) {
+      this.#list(commit, files, model, response);
+      return;
+    }
     if (model.gated) return void fail(403, 'GatedRepo');
     const file = decodeURIComponent(url.pathname.split('/').at(-1) ?? '');
     const body = files[file];

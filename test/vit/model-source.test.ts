@@ -153,9 +153,9 @@ describe('reading a model', () => {
   );
 
   it('takes missing biases of a whole network as zero', async () => {
-    const model = await spoil((all) =>
-      [0, 1, 2].forEach((block) => all.delete(`blocks.${block}.attn.qkv.bias`)),
-    );
+    const model = await spoil((all) => {
+      for (const block of [0, 1, 2]) all.delete(`blocks.${block}.attn.qkv.bias`);
+    });
     expect(model.tensors.get('blocks.1.attn.qkv.bias')?.data).toEqual(new Float32Array(36));
   });
 

@@ -118,7 +118,7 @@ describe('a merge schedule that can run', () => {
         const removed = feasibleMerge(config, { ...fullVariant(config), merge });
         const left = totalTokens(config) - removed.reduce((sum, count) => sum + count, 0);
         expect(left).toBeGreaterThanOrEqual(1 + registers + 2);
-        removed.forEach((count, block) => expect(count).toBeLessThanOrEqual(merge[block] ?? 0));
+        for (const [block, count] of removed.entries()) expect(count).toBeLessThanOrEqual(merge[block] ?? 0);
       }),
     );
   });
