@@ -38,6 +38,8 @@ export interface EmbedOptions {
   /** @default 'fp32' */
   readonly precision?: Precision;
   readonly signal?: AbortSignal;
+  /** A run that takes longer than this counts as hung: its worker is replaced. @default the engine's own limit */
+  readonly timeoutMs?: number;
 }
 
 /**

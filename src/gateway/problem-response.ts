@@ -18,6 +18,7 @@ const INTERNAL: ReadonlySet<ProblemCode> = new Set([
   'invalid-checkpoint',
   'corrupt-checkpoint',
   'engine-unavailable',
+  'engine-failed',
   'store-denied',
   'object-not-found',
 ]);

@@ -91,6 +91,15 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
       for (const tier of Object.keys(scheduler.tiers)) this.set({ tier }, scheduler.load(tier).running);
     },
   });
+  new Counter({
+    name: 'concertina_retries_total',
+    help: 'Images that were run once more because their engine worker died or hung',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(scheduler.retries);
+    },
+  });
   new Gauge({
     name: 'concertina_loaded_level',
     help: 'Highest level that is loaded; -1 before the first',

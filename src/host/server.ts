@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly device?: OnnxModelOptions['device'] | undefined;
   /** Engine threads. @default one per core */
   readonly workers?: number | undefined;
+  /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
+  readonly hangMs?: number | undefined;
   readonly limits?: Partial<Limits> | undefined;
   readonly fetchImage?: FetchImage | undefined;
   /** How often the store is asked for newer versions, ms; 0 never. @default 10_000 */
@@ -58,7 +60,7 @@ export async function createNodeGateway(options: ServerOptions) {
   const tiers = options.config === undefined ? OPEN_TIERS : await readTiers(options.config);
   const clock = systemClock;
   const registry = new ModelRegistry();
-  const scheduler = new Scheduler(tiers, clock);
+  const scheduler = new Scheduler(tiers, clock, { hangMs: options.hangMs });
   const metrics = prometheusMetrics(scheduler, registry);
   const { tier, basePath, limits, fetchImage, device, workers } = options;
   if (tier !== undefined && !tiers[tier])

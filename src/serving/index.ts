@@ -2,6 +2,6 @@ export { type Clock, systemClock } from './clock.ts';
 export { createKey, tierOf } from './keys.ts';
 export { RateLimiter, type RateState } from './rate-limit.ts';
 export { ModelRegistry } from './registry.ts';
-export { type EmbedAnswer, type EmbedRequest, Scheduler, type SchedulerEvents } from './scheduler.ts';
+export { type EmbedAnswer, type EmbedRequest, Scheduler, type SchedulerOptions } from './scheduler.ts';
 export { ServedModel } from './served-model.ts';
 export { OPEN_TIERS, parseTiers, type Tier, type Tiers, TiersSchema } from './tiers.ts';

@@ -1,6 +1,7 @@
 import { type Budget, type Plan, plan } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Clock } from './clock.ts';
+import { embedOnceMore, HANG_MS } from './embed-once-more.ts';
 import type { ServedModel } from './served-model.ts';
 import type { Tier, Tiers } from './tiers.ts';
 
@@ -29,11 +30,9 @@ export interface EmbedAnswer {
   readonly inferred: number;
 }
 
-/** What the scheduler tells the metrics. */
-export interface SchedulerEvents {
-  dispatched?(tier: string, plan: Plan, queuedMs: number): void;
-  finished?(tier: string, plan: Plan, inferMs: number): void;
-  refused?(tier: string, code: string): void;
+export interface SchedulerOptions {
+  /** Least time after which an engine worker counts as hung, ms. @default 10_000 */
+  readonly hangMs?: number | undefined;
 }
 
 interface Waiting extends EmbedRequest {
@@ -61,18 +60,19 @@ interface TierState {
  */
 export class Scheduler {
   readonly #clock: Clock;
-  readonly #events: SchedulerEvents;
+  readonly #hangMs: number;
   readonly #states = new Map<string, TierState>();
   #tiers: Tiers;
   #running = 0;
   #virtual = 0;
+  #retries = 0;
   #draining = false;
   #drained: (() => void) | undefined;
 
-  constructor(tiers: Tiers, clock: Clock, events: SchedulerEvents = {}) {
+  constructor(tiers: Tiers, clock: Clock, { hangMs = HANG_MS }: SchedulerOptions = {}) {
     this.#tiers = tiers;
     this.#clock = clock;
-    this.#events = events;
+    this.#hangMs = hangMs;
   }
 
   get tiers(): Tiers {
@@ -88,6 +88,11 @@ export class Scheduler {
     return this.#draining;
   }
 
+  /** Images that were run once more because their worker died or hung. */
+  get retries(): number {
+    return this.#retries;
+  }
+
   /** Requests of a tier that wait and run. */
   load(tier: string): { waiting: number; running: number } {
     const state = this.#states.get(tier);
@@ -99,24 +104,6 @@ export class Scheduler {
    *   ('client-closed-request')
    */
   async embed(request: EmbedRequest): Promise<EmbedAnswer> {
-    try {
-      return await this.#admit(request);
-    } catch (error) {
-      if (error instanceof Problem) this.#events.refused?.(request.tier, error.code);
-      throw error;
-    }
-  }
-
-  /** Finishes what has been accepted and refuses the rest. */
-  async drain(): Promise<void> {
-    this.#draining = true;
-    if (this.#running + this.#waiting() === 0) return;
-    await new Promise<void>((done) => {
-      this.#drained = done;
-    });
-  }
-
-  #admit(request: EmbedRequest): Promise<EmbedAnswer> {
     if (this.#draining)
       throw new Problem('draining', 'This gateway is shutting down; send the request again.', {
         retryAfter: 1,
@@ -135,7 +122,7 @@ export class Scheduler {
     // Says now, not after waiting, that no level satisfies the terms.
     const floor = plan(budget, { ...this.#context(request, tier, 0), allowance: 0 });
     this.#refuseHopeless({ ...request, budget }, floor.predicted);
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const abort = () => this.#drop(waiting, gone());
       const waiting: Waiting = {
         ...request,
@@ -157,6 +144,15 @@ export class Scheduler {
         state.virtual = Math.max(state.virtual, this.#virtual);
       insertByDue(state.waiting, waiting);
       this.#dispatch();
+    });
+  }
+
+  /** Finishes what has been accepted and refuses the rest. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#running + this.#waiting() === 0) return;
+    await new Promise<void>((done) => {
+      this.#drained = done;
     });
   }
 
@@ -226,14 +222,18 @@ export class Scheduler {
     state.running++;
     this.#running++;
     const queued = now - waiting.enqueued;
-    this.#events.dispatched?.(name, chosen, queued);
     try {
-      const { level, precision } = chosen;
-      const embedding = await waiting.model.engine.embed(waiting.pixels, 1, { level, precision });
-      const inferred = this.#clock.now() - now;
-      waiting.model.profile.observe(level, precision, 1, inferred);
-      this.#events.finished?.(name, chosen, inferred);
-      waiting.resolve({ embedding, plan: chosen, queued, inferred });
+      const { embedding, ms } = await embedOnceMore(waiting.model, this.#clock, {
+        pixels: waiting.pixels,
+        plan: chosen,
+        hangMs: this.#hangMs,
+        wanted: () => !waiting.signal?.aborted && this.#clock.now() < waiting.expires,
+        retried: () => {
+          this.#retries++;
+        },
+      });
+      waiting.model.profile.observe(chosen.level, chosen.precision, 1, ms);
+      waiting.resolve({ embedding, plan: chosen, queued, inferred: this.#clock.now() - now });
     } catch (error) {
       waiting.reject(error);
     } finally {

@@ -1,26 +1,13 @@
 import { once } from 'node:events';
-import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createOnnxModel, type ElasticModel, type OnnxModelOptions } from '../../src/engine/index.ts';
 import { levelWeights, testLadder } from '../conformance/engine/ladder.ts';
+import { engineThreads as running } from '../support/engine-threads.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../support/tiny-vit.ts';
 
-/** Engine threads that were started and have not ended, oldest first. */
-const running = vi.hoisted((): Worker[] => []);
-
-vi.mock('node:worker_threads', async (original) => {
-  const actual = await original<typeof import('node:worker_threads')>();
-  return {
-    ...actual,
-    Worker: class extends actual.Worker {
-      constructor() {
-        super(new URL('./hangable-worker.ts', import.meta.url));
-        running.push(this);
-        this.once('exit', () => running.splice(running.indexOf(this), 1));
-      }
-    },
-  };
-});
+vi.mock('node:worker_threads', async (original) =>
+  (await import('../support/engine-threads.ts')).watched(await original()),
+);
 
 const failed = expect.objectContaining({ code: 'engine-failed' });
 const LAST = 3;

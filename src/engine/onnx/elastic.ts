@@ -95,7 +95,7 @@ class OnnxModel implements ElasticModel {
   }
 
   async embed(pixels: Float32Array, count: number, options: EmbedOptions): Promise<Float32Array> {
-    const { level, precision = 'fp32', signal } = options;
+    const { level, precision = 'fp32', signal, timeoutMs } = options;
     if (!this.precisions.includes(precision)) {
       throw new Problem('engine-unavailable', `This host cannot run the precision "${precision}".`, {
         precision,
@@ -120,7 +120,7 @@ class OnnxModel implements ElasticModel {
     for (let first = 0; first < count; first += MAX_BATCH) {
       const images = Math.min(MAX_BATCH, count - first);
       const data = pixels.slice(first * each, (first + images) * each);
-      const part = this.#pool.use((worker) => this.#embedOn(worker, data, images, level), signal);
+      const part = this.#pool.use((worker) => this.#embedOn(worker, data, images, level, timeoutMs), signal);
       parts.push(part.then((embedding) => result.set(embedding, first * embeddingWidth)));
     }
     await Promise.all(parts);
@@ -136,12 +136,13 @@ class OnnxModel implements ElasticModel {
     data: Float32Array,
     images: number,
     level: number,
+    timeoutMs: number | undefined,
   ): Promise<Float32Array> {
     await this.#give(worker, this.#installed.slice(0, level + 1));
     const { imageSize } = this.config;
     const pixels = { type: 'float32', dims: [images, 3, imageSize, imageSize], data } as const;
     const session = structureKey(structureOf(this.config, this.#layout.variant(level)));
-    const outputs = await worker.run(session, `level ${level}`, { pixels }, [data.buffer]);
+    const outputs = await worker.run(session, `level ${level}`, { pixels }, [data.buffer], timeoutMs);
     return floats(outputs, 'embedding');
   }
 

@@ -62,13 +62,19 @@ export class EngineWorker {
 
   /**
    * Sends a command. Arrays are copied unless their buffers are in `transfer`.
+   * @param timeoutMs after which this command counts as hung; the worker's own if absent
    * @throws Problem('engine-failed')
    */
-  send(command: Command, transfer: readonly ArrayBufferLike[] = []): Promise<Outputs | null> {
+  send(
+    command: Command,
+    transfer: readonly ArrayBufferLike[] = [],
+    timeoutMs = this.#timeoutMs,
+  ): Promise<Outputs | null> {
     if (this.#ended) return Promise.reject(this.#ended);
     const { promise, resolve, reject } = Promise.withResolvers<Outputs | null>();
     const id = this.#next++;
-    const timer = setTimeout(() => this.#hung(command), this.#timeoutMs);
+    // After a stall of this thread the timer is looked at before the answer that came meanwhile.
+    const timer = setTimeout(() => setImmediate(() => this.#hung(id, command, timeoutMs)), timeoutMs);
     this.#waiting.set(id, { resolve, reject, timer });
     this.#worker.ref();
     const request: Request = { id, command };
@@ -85,8 +91,9 @@ export class EngineWorker {
     inputs: string | null,
     tensors: Readonly<Record<string, PlainTensor>>,
     transfer: readonly ArrayBufferLike[] = [],
+    timeoutMs = this.#timeoutMs,
   ): Promise<Outputs> {
-    return (await this.send({ kind: 'run', session, inputs, tensors }, transfer)) ?? {};
+    return (await this.send({ kind: 'run', session, inputs, tensors }, transfer, timeoutMs)) ?? {};
   }
 
   async terminate(): Promise<void> {
@@ -94,10 +101,9 @@ export class EngineWorker {
     await this.#worker.terminate();
   }
 
-  #hung(command: Command): void {
-    this.#end(
-      `The engine worker did not finish "${command.kind}" within ${this.#timeoutMs} ms; it was ended.`,
-    );
+  #hung(id: number, command: Command, timeoutMs: number): void {
+    if (!this.#waiting.has(id)) return;
+    this.#end(`The engine worker did not finish "${command.kind}" within ${timeoutMs} ms; it was ended.`);
     void this.#worker.terminate();
   }
 
