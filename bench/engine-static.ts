@@ -1,5 +1,6 @@
+import { keptUnits, networkTensors } from '../src/engine/network-tensors.ts';
 import { forwardGraph } from '../src/engine/onnx/forward.ts';
-import { keptUnits, networkTensors, sharedDims, unitDims } from '../src/engine/onnx/network-inputs.ts';
+import { sharedDims, unitDims } from '../src/engine/onnx/network-inputs.ts';
 import { type EncodedModel, encodeModel, type Initializer } from '../src/engine/onnx/proto.ts';
 import { structureOf } from '../src/engine/onnx/structure.ts';
 import type { TensorMap, Variant, VitConfig } from '../src/vit/index.ts';

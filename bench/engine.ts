@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { LevelWeights } from '../src/checkpoint/index.ts';
 import { createOnnxModel, type ElasticModel } from '../src/engine/index.ts';
-import { keptUnits, networkTensors } from '../src/engine/onnx/network-inputs.ts';
+import { keptUnits, networkTensors } from '../src/engine/network-tensors.ts';
 import { EngineWorker } from '../src/engine/onnx/worker-client.ts';
 import { flops, fullVariant, type TensorMap, type Variant, type VitConfig } from '../src/vit/index.ts';
 import { staticModel } from './engine-static.ts';

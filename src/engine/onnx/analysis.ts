@@ -9,20 +9,13 @@ import type {
   GradientRequest,
   Gradients,
 } from '../engine.ts';
+import { GradientSum } from '../gradient-sum.ts';
+import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
-import { GradientSum } from './gradient-sum.ts';
 import type { GraphBuilder } from './graph.ts';
 import { halfBlockGraph } from './halves.ts';
-import {
-  checkLength,
-  checkTensors,
-  keptUnits,
-  mergeInput,
-  networkTensors,
-  sharedDims,
-  unitDims,
-} from './network-inputs.ts';
+import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
 import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './protocol.ts';
 import { structureKey, structureOf } from './structure.ts';
 import type { EngineWorker } from './worker-client.ts';
@@ -139,7 +132,7 @@ class OnnxAnalysis implements AnalysisModel {
     };
     const sum = new GradientSum(config, count, kinds);
     for await (const { first, outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
-      sum.add(first, outputs);
+      sum.add(first, (name) => floats(outputs, name));
     }
     return sum.gradients;
   }

@@ -1,4 +1,5 @@
-import { patchTokens, prefixTokens, type VitConfig } from '../../vit/index.ts';
+import { totalTokens, type VitConfig } from '../../vit/index.ts';
+import { rotaryAngles } from '../rotary-angles.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 
 /** Cosines and sines that queries and keys are rotated by: `[tokens, dh]`, or `[images, 1, tokens, dh]` after merging. */
@@ -7,35 +8,14 @@ export interface RotaryTables {
   readonly sines: Value;
 }
 
-/**
- * Rotary position embedding of DINOv3: patch centres scaled to [-1, 1], `dh / 4` frequencies per axis, rows before
- * columns; prefix tokens are not rotated.
- */
+/** The tables of {@link rotaryAngles}. */
 export function rotaryTables(g: GraphBuilder, config: VitConfig, theta: number): RotaryTables {
-  const shape = [prefixTokens(config) + patchTokens(config), config.headDim];
-  const table = (of: (angle: number) => number) => Float32Array.from(angles(config, theta), of);
+  const shape = [totalTokens(config), config.headDim];
+  const table = (of: (angle: number) => number) => Float32Array.from(rotaryAngles(config, theta), of);
   return {
     cosines: g.table('rotary cosines', shape, () => table(Math.cos)),
     sines: g.table('rotary sines', shape, () => table(Math.sin)),
   };
-}
-
-function angles(config: VitConfig, theta: number): number[] {
-  const side = Math.floor(config.imageSize / config.patchSize);
-  const quarter = config.headDim / 4;
-  const result: number[] = new Array(prefixTokens(config) * config.headDim).fill(0);
-  for (let row = 0; row < side; row++) {
-    for (let column = 0; column < side; column++) {
-      const half = [row, column].flatMap((at) =>
-        Array.from(
-          { length: quarter },
-          (_, k) => 2 * Math.PI * (((at + 0.5) / side) * 2 - 1) * theta ** (-k / quarter),
-        ),
-      );
-      result.push(...half, ...half);
-    }
-  }
-  return result;
 }
 
 /** Rotates `[images, heads, tokens, dh]`: `x cos + R x sin` with `R (a, b) = (-b, a)` on the two halves. */

@@ -1,0 +1,51 @@
+import type { VitConfig } from '../vit/index.ts';
+import type { GradientRequest, Gradients } from './engine.ts';
+
+/**
+ * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i` and `heads.i`, as far as they
+ * were asked for.
+ */
+export type TakeOutput = (name: string) => Float32Array;
+
+/** Puts the chunks of a batch together: sums for weights, rows for images. */
+export class GradientSum {
+  readonly gradients: Gradients;
+
+  constructor(config: VitConfig, count: number, { weights, gates }: GradientRequest) {
+    const perBlock = (size: number) => Array.from({ length: config.depth }, () => new Float32Array(size));
+    this.gradients = {
+      embeddings: new Float32Array(count * config.embeddingWidth),
+      ...(weights && {
+        fc1: perBlock(config.channels * config.width),
+        value: perBlock(config.heads * config.headDim * config.width),
+      }),
+      ...(gates && {
+        channelGates: perBlock(count * config.channels),
+        headGates: perBlock(count * config.heads),
+      }),
+    };
+    this.#count = count;
+  }
+
+  readonly #count: number;
+
+  /** Adds what a chunk that starts at image `first` gives. Chunks come in order. */
+  add(first: number, take: TakeOutput): void {
+    const { embeddings, fc1, value, channelGates, headGates } = this.gradients;
+    this.#place(embeddings, first, take, 'embedding');
+    for (const [block, sum] of (fc1 ?? []).entries()) accumulate(sum, take, `fc1.${block}`);
+    for (const [block, sum] of (value ?? []).entries()) accumulate(sum, take, `value.${block}`);
+    for (const [block, rows] of (channelGates ?? []).entries())
+      this.#place(rows, first, take, `channels.${block}`);
+    for (const [block, rows] of (headGates ?? []).entries()) this.#place(rows, first, take, `heads.${block}`);
+  }
+
+  #place(rows: Float32Array, first: number, take: TakeOutput, name: string): void {
+    rows.set(take(name), (first * rows.length) / this.#count);
+  }
+}
+
+function accumulate(sum: Float32Array, take: TakeOutput, name: string): void {
+  const part = take(name);
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part[i] ?? 0);
+}
