@@ -52,9 +52,10 @@ type Reason = Exclude<LimitedBy, 'none'>;
  *
  * `flops`, `gflops`, `level` and `fidelity` bind always. `latency` is a target: where it cannot be met the fastest level
  * that keeps the other terms runs, unless it is `;strict`. Pressure and the tier's ceiling lower the level, but never
- * below the tier's floor or the caller's fidelity. Fidelity decides, not the level's number: a published ladder may
+ * below the tier's floor or the caller's fidelity, nor does loading. Fidelity decides, not the level's number: a published ladder may
  * be slightly uneven, and then a smaller level can be the better one.
- * @throws Problem('budget-unsatisfiable') with the nearest feasible budget
+ * @throws Problem('budget-unsatisfiable') with the nearest feasible budget; ('not-ready') when the levels that would do are
+ *   still being loaded
  */
 export function plan(budget: Budget, context: PlanContext): Plan {
   const all = candidates(context);
@@ -63,7 +64,13 @@ export function plan(budget: Budget, context: PlanContext): Plan {
   const faithful = (candidate: Candidate) => candidate.fidelity >= floor;
   const allowed = all.filter((candidate) => hard.every(({ holds }) => holds(candidate)));
   const kept = allowed.filter(faithful);
-  if (kept.length === 0) throw unsatisfiable(budget, context, all, allowed);
+  if (kept.length === 0) {
+    const later = hard.filter(({ reason }) => reason !== 'loading');
+    const awaited = all.filter(
+      (candidate) => faithful(candidate) && later.every(({ holds }) => holds(candidate)),
+    );
+    throw awaited.length > 0 ? loading(awaited, context) : unsatisfiable(budget, context, all, allowed);
+  }
 
   const timed = timeBounds(budget, context);
   const inTime = kept.filter((candidate) => timed.every(({ holds }) => holds(candidate)));
@@ -120,15 +127,12 @@ function bounds(budget: Budget, context: PlanContext): Bound[] {
   const bottom = tier?.floor;
   // The caller's own FLOP ceiling may lie below the tier's floor: the floor is a promise to the caller, who waives it.
   if (bottom && !flops && !gflops && !level) {
-    const reachable = {
-      level: Math.min(bottom.level ?? 0, ladder.length - 1),
-      fidelity: bottom.fidelity ?? 0,
-    };
+    const level = Math.min(bottom.level ?? 0, ladder.length - 1);
+    const fidelity = bottom.fidelity ?? 0;
     list.push({
       reason: 'tier',
       holds: (candidate) =>
-        candidate.level >= Math.min(reachable.level, loaded) &&
-        (candidate.fidelity >= reachable.fidelity || candidate.level === Math.min(loaded, ladder.length - 1)),
+        candidate.level === ladder.length - 1 || (candidate.level >= level && candidate.fidelity >= fidelity),
     });
   }
   return list;
@@ -180,25 +184,27 @@ function limitedBy(
   return next.level > loaded ? 'loading' : 'none';
 }
 
+/** Levels that would do are on their way. */
+function loading(awaited: readonly Candidate[], { loaded }: PlanContext): Problem {
+  const first = Math.min(...awaited.map(({ level }) => level));
+  return new Problem(
+    'not-ready',
+    `Level ${first} is needed for this and is still being loaded; level ${loaded} is the highest so far. Try again shortly.`,
+    { retryAfter: 1, loaded, needed: first },
+  );
+}
+
 function unsatisfiable(
   budget: Budget,
   context: PlanContext,
   all: readonly Candidate[],
   withinBounds: readonly Candidate[],
 ): Problem {
-  const loading = context.loaded < context.ladder.length - 1;
-  if (budget.level && (budget.level.value >= context.ladder.length || loading)) {
-    const highest = context.ladder.length - 1;
-    if (budget.level.value > highest) {
-      return refuse(`There is no level ${budget.level.value}; levels go from 0 to ${highest}.`, {
-        level: highest,
-      });
-    }
-    return new Problem(
-      'not-ready',
-      `Level ${budget.level.value} is still being loaded; level ${context.loaded} is the highest so far. Try again shortly.`,
-      { loaded: context.loaded },
-    );
+  const highest = context.ladder.length - 1;
+  if (budget.level && budget.level.value > highest) {
+    return refuse(`There is no level ${budget.level.value}; levels go from 0 to ${highest}.`, {
+      level: highest,
+    });
   }
   const floor = budget.fidelity?.value;
   if (floor !== undefined && !all.some(({ fidelity }) => fidelity >= floor)) {

@@ -8,10 +8,8 @@ import { parseStoredName, unitNames } from './layout.ts';
 import type { LevelWeights } from './level-weights.ts';
 import { LatestSchema, type Manifest, ManifestSchema, type StoredRange } from './manifest.ts';
 import { checkManifest } from './manifest-check.ts';
+import { readAhead } from './read-ahead.ts';
 import { checkModelName, latestKey } from './writer.ts';
-
-/** Ranges in flight at a time. More only helps behind long links; each is at most a megabyte. */
-const READ_AHEAD = 8;
 
 export interface OpenOptions extends ReadOptions {
   /** A certain version; the current one if absent. */
@@ -38,6 +36,8 @@ export interface Checkpoint {
 }
 
 export interface LevelOptions extends ReadOptions {
+  /** The first level wanted: what was read before an interruption need not come again. @default 0 */
+  readonly from?: number;
   /** Bytes of weights read so far. */
   readonly onBytes?: (read: number) => void;
 }
@@ -106,20 +106,30 @@ export async function openCheckpoint(
       store.getRange(weightsKey, start, end, { fresh, ...(signal && { signal }) }),
     );
 
-  async function* levels({ signal, onBytes }: LevelOptions = {}): AsyncIterable<LevelWeights> {
-    const pending = readAhead(manifest.weights.ranges, (range) => fetchRange(range, signal));
-    let read = 0;
-    for (const [level, { end }] of manifest.ladder.entries()) {
-      const start = level === 0 ? 0 : (manifest.ladder[level - 1]?.end ?? 0);
-      const bytes = new Uint8Array(end - start);
-      for (const range of manifest.weights.ranges) {
-        if (range.level !== level) continue;
-        const { value } = await pending.next();
-        if (value) bytes.set(value, range.start - start);
-        read += range.end - range.start;
-        onBytes?.(read);
+  async function* levels({ from = 0, signal, onBytes }: LevelOptions = {}): AsyncIterable<LevelWeights> {
+    const wanted = manifest.weights.ranges.filter(({ level }) => level >= from);
+    const pending = readAhead(wanted, {
+      read: (range) => fetchRange(range, signal),
+      // What is wanted first has the link to itself: ranges of the next level would take a share of it.
+      group: ({ level }) => level,
+    });
+    let read = wanted[0]?.start ?? manifest.weights.size;
+    try {
+      for (const [level, { end }] of manifest.ladder.entries()) {
+        if (level < from) continue;
+        const start = level === 0 ? 0 : (manifest.ladder[level - 1]?.end ?? 0);
+        const bytes = new Uint8Array(end - start);
+        for (const range of wanted) {
+          if (range.level !== level) continue;
+          const { value } = await pending.next();
+          if (value) bytes.set(value, range.start - start);
+          read += range.end - range.start;
+          onBytes?.(read);
+        }
+        yield await decodeLevel(manifest, level, start, bytes);
       }
-      yield decodeLevel(manifest, level, start, bytes);
+    } finally {
+      await pending.return(undefined);
     }
   }
 
@@ -167,31 +177,20 @@ async function checked(
   throw corrupt(what, store);
 }
 
-/** Runs `read` over the items with a bounded number in flight; results come in order. */
-async function* readAhead<T, R>(items: readonly T[], read: (item: T) => Promise<R>): AsyncGenerator<R> {
-  const queue: Promise<R>[] = [];
-  let next = 0;
-  const fill = () => {
-    while (queue.length < READ_AHEAD && next < items.length) {
-      const promise = read(items[next++] as T); // `next` is below the length
-      // A failure is reported when its turn comes; until then it must not count as unhandled.
-      promise.catch(() => {});
-      queue.push(promise);
-    }
-  };
-  fill();
-  for (let first = queue.shift(); first; first = queue.shift()) {
-    const result = await first;
-    fill();
-    yield result;
-  }
-}
+/** Numbers that are decoded at a stretch, about 5 ms: requests must not wait for a whole level. */
+const DECODE_BREATH = 1 << 20;
 
-function decodeLevel(manifest: Manifest, level: number, start: number, bytes: Uint8Array): LevelWeights {
+async function decodeLevel(
+  manifest: Manifest,
+  level: number,
+  start: number,
+  bytes: Uint8Array,
+): Promise<LevelWeights> {
   const shared = new Map<string, Tensor>();
   const increments = new Map<string, Tensor>();
   const corrections = new Map<string, Tensor>();
   const end = start + bytes.length;
+  let decoded = 0;
   for (const [stored, entry] of Object.entries(manifest.weights.tensors)) {
     if (entry.start < start || entry.end > end || entry.start === entry.end) continue;
     const tensor = decodeTensor(stored, entry, bytes.subarray(entry.start - start, entry.end - start));
@@ -199,6 +198,10 @@ function decodeLevel(manifest: Manifest, level: number, start: number, bytes: Ui
     if (kind === 'correction') corrections.set(name, tensor);
     else if (kind === 'increment') increments.set(name, tensor);
     else shared.set(name, tensor);
+    decoded += tensor.data.length;
+    if (decoded < DECODE_BREATH) continue;
+    decoded = 0;
+    await new Promise((done) => setTimeout(done));
   }
   return { level, shared, increments, corrections };
 }

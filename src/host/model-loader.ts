@@ -1,4 +1,10 @@
-import { type Checkpoint, listModels, openCheckpoint, readLatest } from '../checkpoint/index.ts';
+import {
+  type Checkpoint,
+  type LevelWeights,
+  listModels,
+  openCheckpoint,
+  readLatest,
+} from '../checkpoint/index.ts';
 import { createOnnxModel, type OnnxModelOptions } from '../engine/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, type ModelRegistry, ServedModel } from '../serving/index.ts';
@@ -15,7 +21,13 @@ export interface LoaderOptions {
   readonly models?: readonly string[] | undefined;
   /** How often `latest.json` is looked at, ms; 0 never. */
   readonly pollMs: number;
+  /** Whether what is loaded of a model is enough for the gateway to be ready. @default its smallest level is */
+  readonly enough?: (model: ServedModel) => boolean;
 }
+
+/** Between two tries to go on with a load that the store interrupted: at most this much, at random. */
+const LONGEST_WAIT_MS = 30_000;
+const FIRST_WAIT_MS = 1_000;
 
 /** Keeps the registry filled with what the store says is current. */
 export class ModelLoader {
@@ -30,8 +42,8 @@ export class ModelLoader {
   }
 
   /**
-   * Loads every model up to its first level; the rest streams in behind.
-   * @returns when every model can answer at some level
+   * Loads every model until it is enough; the rest streams in behind.
+   * @returns when every model is enough
    * @throws Problem('unknown-checkpoint') when there is nothing to serve, and whatever the store or the engine throws
    */
   async start(): Promise<void> {
@@ -61,13 +73,21 @@ export class ModelLoader {
 
   /** Offers the model as soon as its smallest level answers. */
   async #first(name: string): Promise<void> {
-    const { store, registry } = this.#options;
-    const checkpoint = await openCheckpoint(store, name, { signal: this.#stop.signal });
+    const { store, registry, enough = ({ loaded }) => loaded >= 0 } = this.#options;
+    const { signal } = this.#stop;
+    const checkpoint = await openCheckpoint(store, name, { signal });
+    // The first bytes are on their way while the engine starts.
+    const levels = begun(checkpoint.levels({ signal }));
     const model = await this.#create(checkpoint);
     await registry.put(model);
     this.#digests.set(name, checkpoint.digest);
     const first = Promise.withResolvers<void>();
-    const all = this.#load(model, checkpoint, () => first.resolve());
+    const all = this.#load(model, checkpoint, {
+      levels,
+      offered: () => enough(model) && first.resolve(),
+      // Until then it is the start that has failed.
+      goesOn: () => enough(model),
+    });
     all.catch(first.reject);
     this.#loading.push(all.catch((error) => this.#failed(name, error)));
     await first.promise;
@@ -94,10 +114,51 @@ export class ModelLoader {
     return new ServedModel(model, digest, manifest, engine, this.#options.clock);
   }
 
-  async #load(model: ServedModel, checkpoint: Checkpoint, onFirst: () => void = () => {}): Promise<void> {
+  /** Takes all levels in; where the store fails it is tried again later, from the level that is next. */
+  async #load(
+    model: ServedModel,
+    checkpoint: Checkpoint,
+    {
+      levels,
+      offered,
+      goesOn = () => true,
+    }: {
+      readonly levels?: AsyncIterable<LevelWeights>;
+      readonly offered?: () => void;
+      readonly goesOn?: () => boolean;
+    } = {},
+  ): Promise<void> {
     const { signal } = this.#stop;
-    await model.load(checkpoint.levels({ signal }), signal, (level) => {
-      if (level === 0) onFirst();
+    let [coming, tries, before] = [levels ?? checkpoint.levels({ signal }), 0, -1];
+    for (;;) {
+      try {
+        return await model.load(coming, signal, offered);
+      } catch (error) {
+        if (signal.aborted || !isProblem(error) || !PASSING.has(error.code) || !goesOn()) throw error;
+        tries = model.loaded > before ? 0 : tries + 1;
+        before = model.loaded;
+        const wait = Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
+        this.#options.log.note(
+          `${model.name}: loading waits at level ${before} for ${(wait / 1000).toFixed(1)} s. ${sentence(error)}`,
+        );
+        await this.#wait(wait);
+        coming = checkpoint.levels({ from: model.engine.loaded + 1, signal });
+      }
+    }
+  }
+
+  #wait(ms: number): Promise<void> {
+    const { signal } = this.#stop;
+    return new Promise((done, fail) => {
+      const cancel = this.#options.clock.after(ms, done);
+      signal.addEventListener(
+        'abort',
+        () => {
+          cancel();
+          fail(signal.reason);
+        },
+        { once: true },
+      );
     });
   }
 
@@ -127,6 +188,26 @@ export class ModelLoader {
   #loadedOf(name: string): number {
     return this.#options.registry.all().find((model) => model.name === name)?.loaded ?? -1;
   }
+}
+
+/** What may be over when it is tried again: an outage, credentials that are about to be renewed. */
+const PASSING: ReadonlySet<string> = new Set(['store-unavailable', 'store-denied']);
+
+/** The same items, the first of which is asked for at once. */
+function begun<T>(items: AsyncIterable<T>): AsyncIterable<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  const first = iterator.next();
+  // Thrown when its turn comes; until then it must not count as unhandled.
+  first.catch(() => {});
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let item = await first; !item.done; item = await iterator.next()) yield item.value;
+      } finally {
+        await iterator.return?.();
+      }
+    },
+  };
 }
 
 function sentence(error: unknown): string {

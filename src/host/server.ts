@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import type { OnnxModelOptions } from '../engine/index.ts';
 import { createGateway, type FetchImage, type Limits } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
-import { ModelRegistry, OPEN_TIERS, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
+import { answers, ModelRegistry, OPEN_TIERS, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
@@ -87,6 +87,10 @@ export async function createNodeGateway(options: ServerOptions) {
     engine: { ...(device === undefined ? {} : { device }), ...(workers === undefined ? {} : { workers }) },
     models: options.models,
     pollMs: options.pollMs ?? 10_000,
+    enough: (model) =>
+      Object.entries(scheduler.tiers).every(
+        ([name, limits]) => (tier !== undefined && name !== tier) || answers(model, limits),
+      ),
   });
   const app = createGateway(
     {
@@ -115,7 +119,8 @@ export async function createNodeGateway(options: ServerOptions) {
 }
 
 /**
- * Starts a gateway. It listens at once (`/livez`), and is returned when every model answers at its smallest level.
+ * Starts a gateway. It listens at once (`/livez`), and is returned when every model answers at a level that keeps the floor of
+ * every tier served; the rest streams in while it answers.
  * @throws Problem('unknown-checkpoint'), ('invalid-settings'), and what store and engine throw
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {

@@ -1,5 +1,7 @@
 import { Problem } from '../problem/index.ts';
+import { answers } from './readiness.ts';
 import type { ServedModel } from './served-model.ts';
+import type { Tier } from './tiers.ts';
 
 /** The models that a gateway serves, by name. Owns them: a model that is replaced is retired when its requests are done. */
 export class ModelRegistry {
@@ -19,9 +21,10 @@ export class ModelRegistry {
     return [...this.#models.values()];
   }
 
-  /** Whether every model has answered at some level. */
-  get ready(): boolean {
-    return this.#models.size > 0 && this.all().every((model) => model.loaded >= 0);
+  /** Whether there are models, and each can answer requests of all these tiers: none gets less than its floor. */
+  ready(tiers: Iterable<Tier>): boolean {
+    const wanted = [...tiers];
+    return this.#models.size > 0 && this.all().every((model) => wanted.every((tier) => answers(model, tier)));
   }
 
   /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready') */

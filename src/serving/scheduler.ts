@@ -3,7 +3,7 @@ import { Problem } from '../problem/index.ts';
 import type { Clock } from './clock.ts';
 import { embedOnceMore, HANG_MS } from './embed-once-more.ts';
 import type { ServedModel } from './served-model.ts';
-import type { Tier, Tiers } from './tiers.ts';
+import { boundsOf, type Tier, type Tiers } from './tiers.ts';
 
 /** The queue should drain within this many times the full network's own time; more than that is pressure. */
 const DRAIN_FACTOR = 4;
@@ -259,7 +259,7 @@ export class Scheduler {
       waited,
       // With one round or less waiting there is no pressure.
       ...(rounds > 1 ? { allowance: (DRAIN_FACTOR * full) / rounds } : {}),
-      tier: bounds(tier),
+      tier: boundsOf(tier),
     };
   }
 
@@ -310,18 +310,6 @@ function withDefaults(budget: Budget, tier: Tier): Budget {
   return budget.latency || tier.latency === undefined
     ? budget
     : { ...budget, latency: { value: tier.latency, strict: false } };
-}
-
-function bounds(tier: Tier) {
-  const floor = {
-    ...(tier.floor?.level === undefined ? {} : { level: tier.floor.level }),
-    ...(tier.floor?.fidelity === undefined ? {} : { fidelity: tier.floor.fidelity }),
-  };
-  const ceiling = {
-    ...(tier.ceiling?.level === undefined ? {} : { level: tier.ceiling.level }),
-    ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
-  };
-  return { floor, ceiling };
 }
 
 const gone = () =>

@@ -4,12 +4,15 @@ import type { ElasticModel } from '../engine/index.ts';
 import type { VitConfig } from '../vit/index.ts';
 import type { Clock } from './clock.ts';
 
-/** Runs of each level at warm-up; the first one is not counted. */
-const WARM_RUNS = 4;
+/** Measured runs of each level at warm-up, after one that is not counted. */
+const WARM_RUNS = 3;
+/** While requests wait, warming up pauses for so many times what its last run took: it gets a fifth of one worker at most. */
+const GIVE_WAY = 4;
 
 /**
  * A model that answers: an engine, what the manifest says about it, and how long its levels take here. It is ready as
- * soon as its first level has really embedded something on every worker, and grows while further levels arrive.
+ * soon as its first level has really embedded something on every worker, and grows while further levels arrive. Growing
+ * takes one worker at a time from the requests, for one run, and gives way to those that wait.
  */
 export class ServedModel {
   readonly name: string;
@@ -24,7 +27,7 @@ export class ServedModel {
   #warm = -1;
   #components: Components | undefined;
   #inUse = 0;
-  #idle: (() => void) | undefined;
+  readonly #idle = new Set<() => void>();
 
   constructor(
     name: string,
@@ -72,9 +75,12 @@ export class ServedModel {
       if (mean && matrix)
         this.#components = { mean: mean.data, matrix: matrix.data, count: matrix.shape[0] ?? 0 };
       await this.engine.install(weights);
-      await this.#warmUp(weights.level);
-      this.#warm = weights.level;
-      offered(weights.level);
+      const { level } = weights;
+      const first = this.#warm < 0;
+      const measured = await this.#warmUp(level, first);
+      this.#warm = level;
+      offered(level);
+      if (first) for (const precision of measured) await this.#measure(level, precision, WARM_RUNS);
     }
   }
 
@@ -95,39 +101,59 @@ export class ServedModel {
       if (left) return;
       left = true;
       this.#inUse--;
-      if (this.#inUse === 0) this.#idle?.();
+      if (this.#inUse === 0) for (const tell of [...this.#idle]) tell();
     };
   }
 
   /** Waits for the requests in work, then frees the engine. */
   async retire(): Promise<void> {
-    if (this.#inUse > 0) {
-      await new Promise<void>((done) => {
-        this.#idle = done;
-      });
-    }
+    await this.#whenIdle();
     await this.engine.dispose();
   }
 
-  async #warmUp(level: number): Promise<void> {
-    const size = 3 * this.config.imageSize ** 2;
-    const pixels = new Float32Array(size);
+  /** @returns the precisions that have been measured */
+  async #warmUp(level: number, first: boolean): Promise<Precision[]> {
+    const measured: Precision[] = [];
     for (const precision of this.precisions) {
       if (!this.ladder[level]?.fidelity[precision]) continue;
-      // Every worker once, so that readiness means every worker.
-      await Promise.all(
-        Array.from({ length: this.engine.concurrency }, () =>
-          this.engine.embed(pixels, 1, { level, precision }),
-        ),
-      );
+      // At first every worker, so that readiness means every worker; later one, so that the others go on answering.
+      const workers = first ? this.engine.concurrency : 1;
+      await Promise.all(Array.from({ length: workers }, () => this.#run(level, precision)));
       if (this.profile.has(level, precision)) continue;
-      const times: number[] = [];
-      for (let run = 0; run < WARM_RUNS; run++) {
-        const began = this.#clock.now();
-        await this.engine.embed(pixels, 1, { level, precision });
-        if (run > 0) times.push(this.#clock.now() - began);
-      }
-      this.profile.measure(level, precision, 1, times);
+      // Somebody waits for the first level: one run has to do until it has been offered.
+      await this.#measure(level, precision, first ? 1 : WARM_RUNS);
+      measured.push(precision);
     }
+    return measured;
+  }
+
+  async #measure(level: number, precision: Precision, runs: number): Promise<void> {
+    const times: number[] = [];
+    for (let run = 0; run < runs; run++) times.push(await this.#run(level, precision));
+    this.profile.measure(level, precision, 1, times);
+  }
+
+  /** Runs a level on nothing, and gives way to the requests that wait. @returns what the run took, ms */
+  async #run(level: number, precision: Precision): Promise<number> {
+    const pixels = new Float32Array(3 * this.config.imageSize ** 2);
+    const began = this.#clock.now();
+    await this.engine.embed(pixels, 1, { level, precision });
+    const took = this.#clock.now() - began;
+    await this.#whenIdle(GIVE_WAY * took);
+    return took;
+  }
+
+  /** When no request is in work, or after so many milliseconds. */
+  async #whenIdle(atMost?: number): Promise<void> {
+    if (this.#inUse === 0) return;
+    await new Promise<void>((done) => {
+      const tell = () => {
+        this.#idle.delete(tell);
+        cancel?.();
+        done();
+      };
+      const cancel = atMost === undefined ? undefined : this.#clock.after(atMost, tell);
+      this.#idle.add(tell);
+    });
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { TierBounds } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 
 const whole = z.number().int().positive();
@@ -48,6 +49,19 @@ export type Tiers = Readonly<Record<string, Tier>>;
 
 /** One open tier, for a gateway that was given no configuration. */
 export const OPEN_TIERS: Tiers = TiersSchema.parse({ tiers: { open: { default: true } } }).tiers;
+
+/** What a tier lets the choice of a level do. */
+export function boundsOf(tier: Tier): TierBounds {
+  const floor = {
+    ...(tier.floor?.level === undefined ? {} : { level: tier.floor.level }),
+    ...(tier.floor?.fidelity === undefined ? {} : { fidelity: tier.floor.fidelity }),
+  };
+  const ceiling = {
+    ...(tier.ceiling?.level === undefined ? {} : { level: tier.ceiling.level }),
+    ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
+  };
+  return { floor, ceiling };
+}
 
 /** @throws Problem('invalid-settings') naming the place in the configuration */
 export function parseTiers(config: unknown): Tiers {

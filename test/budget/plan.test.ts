@@ -91,6 +91,19 @@ describe('the choice of a level', () => {
     expect(chosen({ flops: term(0.25) }, { tier })[0]).toBe(0);
   });
 
+  it('waits for the levels that a floor needs instead of giving less', () => {
+    const tier = { floor: { fidelity: 0.9 } };
+    expect(refusal({}, { tier, loaded: 1 })).toMatchObject({ code: 'not-ready', needed: 2, loaded: 1 });
+    expect(refusal({}, { tier: { floor: { level: 3 } }, loaded: 2 })).toMatchObject({ needed: 3 });
+    expect(refusal({ fidelity: term(0.7) }, { loaded: 0 })).toMatchObject({ code: 'not-ready', needed: 1 });
+    expect(chosen({}, { tier, loaded: 2 })).toEqual([2, 'loading']);
+    // More than there is at all: the full network is all that anybody can ask for.
+    expect(chosen({}, { tier: { floor: { level: 9 } } })).toEqual([3, 'none']);
+    expect(refusal({ flops: term(0.5), fidelity: term(0.9) }, { loaded: 0 })).toMatchObject({
+      code: 'budget-unsatisfiable',
+    });
+  });
+
   it('prefers a smaller level that is measured better', () => {
     const uneven = [level(0.25, 0.9), level(0.5, 0.85), level(1, 1)];
     const predict = (index: number) => 100 * (uneven[index]?.share ?? 0);
@@ -131,6 +144,12 @@ describe('the choice of a level', () => {
           if (fidelity !== undefined) expect(found.fidelity).toBeGreaterThanOrEqual(fidelity);
           if (latency !== undefined && strict) expect(found.predicted).toBeLessThanOrEqual(latency);
         } catch (error) {
+          if (isProblem(error, 'not-ready')) {
+            // With everything loaded no bound stands in the way; a strict latency may.
+            const { latency: _, ...bounds } = budget;
+            expect(plan(bounds, { ...here, loaded: 3 }).level).toBeGreaterThan(loaded);
+            return;
+          }
           if (!isProblem(error, 'budget-unsatisfiable')) throw error;
           const nearest = error.details.nearest as Record<string, number>; // numbers by term
           expect(Object.keys(nearest).length).toBeGreaterThan(0);

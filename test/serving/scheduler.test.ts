@@ -215,10 +215,10 @@ describe('shutting down', () => {
 
 describe('budgets under load', () => {
   it('keeps 99 % of the targets that are feasible alone, and every bound, at 60 % of capacity', async () => {
-    const next = uniform(7);
+    const [next, vary] = [uniform(7), uniform(8)];
     const random = () => (next() + 1) / 2;
     // Times vary by ±15 %, as engines do.
-    ({ model, runs } = simulatedModel({ clock, levels: LEVELS, workers: 2, noise: () => 1 + 0.15 * next() }));
+    ({ model, runs } = simulatedModel({ clock, levels: LEVELS, workers: 2, noise: () => 1 + 0.15 * vary() }));
     await loadSimulated(model, clock);
     const scheduler = new Scheduler(OPEN_TIERS, clock);
     const kinds: readonly (() => Budget)[] = [

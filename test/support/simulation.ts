@@ -63,6 +63,8 @@ export interface SimulatedModelOptions {
   readonly workers?: number;
   /** Factor on the time of each run. @default 1 */
   readonly noise?: () => number;
+  /** Runs wait for a worker, as in the engine's own pool; otherwise it is an error to ask for more. @default false */
+  readonly queues?: boolean;
 }
 
 /** Levels that were run, in the order in which they were started, with the first pixel as a name. */
@@ -73,8 +75,10 @@ export interface SimulatedRun {
 }
 
 /** A model without a network: its levels take the time that they are told to. */
-export function simulatedModel({ clock, levels, workers = 1, noise = () => 1 }: SimulatedModelOptions) {
+export function simulatedModel(options: SimulatedModelOptions) {
+  const { clock, levels, workers = 1, noise = () => 1, queues = false } = options;
   const runs: SimulatedRun[] = [];
+  const waiting: (() => void)[] = [];
   let running = 0;
   const engine: ElasticModel = {
     config: tinyConfig(),
@@ -86,11 +90,15 @@ export function simulatedModel({ clock, levels, workers = 1, noise = () => 1 }: 
     async embed(pixels, _count, { level }) {
       const ms = levels[level]?.[2];
       if (ms === undefined) throw new Problem('level-not-loaded', `There is no level ${level}.`);
-      running++;
+      if (queues && running === workers) await new Promise<void>((done) => waiting.push(done));
+      else running++;
       if (running > workers) throw new Error('more runs at a time than there are workers');
       runs.push({ level, name: pixels[0] ?? -1, started: clock.now() });
       await clock.sleep(ms * noise());
-      running--;
+      const next = waiting.shift();
+      // The worker goes to whoever has waited longest.
+      if (next) next();
+      else running--;
       return Float32Array.of(pixels[0] ?? -1);
     },
     dispose: async () => {},
@@ -108,7 +116,8 @@ export function simulatedModel({ clock, levels, workers = 1, noise = () => 1 }: 
     corrections: [],
   }));
   const manifest = { config: engine.config, ladder } as unknown as Manifest; // all that a served model reads of it
-  const profile = levels.map(([, , ms], level) => ({
+  // Where runs wait the model measures itself, as a real one does.
+  const profile = (queues ? [] : levels).map(([, , ms], level) => ({
     level,
     precision: 'fp32' as const,
     batch: 1,
@@ -119,13 +128,18 @@ export function simulatedModel({ clock, levels, workers = 1, noise = () => 1 }: 
   return { model, runs };
 }
 
-/** Brings every level in; takes simulated time. */
-export async function loadSimulated(model: ServedModel, clock: SimulatedClock): Promise<void> {
+/** Brings every level in. */
+export async function loading(model: ServedModel): Promise<void> {
   async function* levels() {
     for (const level of model.ladder.keys())
       yield { level, shared: new Map(), increments: new Map(), corrections: new Map() };
   }
-  const loading = model.load(levels());
+  await model.load(levels());
+}
+
+/** Brings every level in; takes simulated time. */
+export async function loadSimulated(model: ServedModel, clock: SimulatedClock): Promise<void> {
+  const loaded = loading(model);
   await clock.run();
-  await loading;
+  await loaded;
 }
