@@ -26,6 +26,8 @@ export interface PlanContext {
   readonly loaded: number;
   /** Expected time of a level, ms. */
   predict(level: number, precision: Precision): number;
+  /** Time of a level that nearly every request stays within, ms. @default the expected time */
+  upper?(level: number, precision: Precision): number;
   /** Time of the request that is gone already (decoding, queue), ms. @default 0 */
   readonly elapsed?: number;
   /** How much of `elapsed` was waiting for others, ms. @default 0 */
@@ -43,6 +45,7 @@ export interface TierBounds {
 
 interface Candidate extends Omit<Plan, 'limitedBy'> {
   readonly gflops: number;
+  readonly upper: number;
 }
 
 type Reason = Exclude<LimitedBy, 'none'>;
@@ -50,10 +53,10 @@ type Reason = Exclude<LimitedBy, 'none'>;
 /**
  * Chooses the level of best published fidelity that the budget, the tier and the moment allow.
  *
- * `flops`, `gflops`, `level` and `fidelity` bind always. `latency` is a target: where it cannot be met the fastest level
- * that keeps the other terms runs, unless it is `;strict`. Pressure and the tier's ceiling lower the level, but never
- * below the tier's floor or the caller's fidelity, nor does loading. Fidelity decides, not the level's number: a published ladder may
- * be slightly uneven, and then a smaller level can be the better one.
+ * `flops`, `gflops`, `level` and `fidelity` bind always. `latency` is a target, and a `deadline` one for the choice: where it
+ * cannot be met the fastest level that keeps the other terms runs, unless it is `;strict`. Pressure and the tier's ceiling
+ * lower the level, but never below the tier's floor or the caller's fidelity, nor does loading. Fidelity decides, not the
+ * level's number: a published ladder may be slightly uneven, and then a smaller level can be the better one.
  * @throws Problem('budget-unsatisfiable') with the nearest feasible budget; ('not-ready') when the levels that would do are
  *   still being loaded
  */
@@ -74,14 +77,13 @@ export function plan(budget: Budget, context: PlanContext): Plan {
 
   const timed = timeBounds(budget, context);
   const inTime = kept.filter((candidate) => timed.every(({ holds }) => holds(candidate)));
-  if (inTime.length === 0 && budget.latency?.strict) {
-    const strict = timed.filter(({ reason }) => reason === 'latency');
-    if (!kept.some((candidate) => strict.every(({ holds }) => holds(candidate)))) {
-      throw unsatisfiable(budget, context, all, kept);
-    }
-  }
+  const { latency } = budget;
+  const { elapsed = 0, waited = 0 } = context;
+  // What no wait caused cannot be cured by trying again: the terms contradict each other.
+  if (latency?.strict && !kept.some(({ predicted }) => predicted + elapsed - waited <= latency.value))
+    throw unsatisfiable(budget, context, all, kept);
   const chosen = inTime.length > 0 ? best(inTime) : fastest(kept);
-  return { ...withoutGflops(chosen), limitedBy: limitedBy(chosen, all, [...hard, ...timed], context) };
+  return { ...published(chosen), limitedBy: limitedBy(chosen, all, [...hard, ...timed], context) };
 }
 
 interface Bound {
@@ -89,7 +91,7 @@ interface Bound {
   holds(candidate: Candidate): boolean;
 }
 
-function candidates({ ladder, precisions, predict }: PlanContext): Candidate[] {
+function candidates({ ladder, precisions, predict, upper = predict }: PlanContext): Candidate[] {
   return ladder.flatMap((level, index) =>
     precisions.flatMap((precision) => {
       const fidelity = level.fidelity[precision];
@@ -102,6 +104,7 @@ function candidates({ ladder, precisions, predict }: PlanContext): Candidate[] {
           gflops: level.flops / 1e9,
           fidelity: fidelity.mean,
           predicted: predict(index, precision),
+          upper: upper(index, precision),
         },
       ];
     }),
@@ -138,16 +141,19 @@ function bounds(budget: Budget, context: PlanContext): Bound[] {
   return list;
 }
 
-/** Bounds that give way when nothing satisfies them. */
+/** Bounds that give way when nothing satisfies them: with the time that nearly every request stays within. */
 function timeBounds(budget: Budget, context: PlanContext): Bound[] {
   const list: Bound[] = [];
-  const { latency } = budget;
+  const { latency, deadline } = budget;
   const { elapsed = 0, waited = 0, allowance } = context;
-  if (latency) {
-    list.push({ reason: 'latency', holds: ({ predicted }) => predicted + elapsed - waited <= latency.value });
+  const target = Math.min(
+    latency?.value ?? Number.POSITIVE_INFINITY,
+    deadline?.value ?? Number.POSITIVE_INFINITY,
+  );
+  if (target < Number.POSITIVE_INFINITY) {
+    list.push({ reason: 'latency', holds: ({ upper }) => upper + elapsed - waited <= target });
     // Without the wait it would have fitted: pressure, not the caller's budget, lowered the level.
-    if (waited > 0)
-      list.push({ reason: 'pressure', holds: ({ predicted }) => predicted + elapsed <= latency.value });
+    if (waited > 0) list.push({ reason: 'pressure', holds: ({ upper }) => upper + elapsed <= target });
   }
   if (allowance !== undefined)
     list.push({ reason: 'pressure', holds: ({ predicted }) => predicted <= allowance });
@@ -163,7 +169,7 @@ const fastest = (list: readonly Candidate[]): Candidate =>
     b.predicted < a.predicted || (b.predicted === a.predicted && b.fidelity > a.fidelity) ? b : a,
   );
 
-function withoutGflops({ level, precision, flops, fidelity, predicted }: Candidate): Omit<Plan, 'limitedBy'> {
+function published({ level, precision, flops, fidelity, predicted }: Candidate): Omit<Plan, 'limitedBy'> {
   return { level, precision, flops, fidelity, predicted };
 }
 

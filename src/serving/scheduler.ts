@@ -1,4 +1,5 @@
 import { type Budget, type Plan, plan } from '../budget/index.ts';
+import type { Precision } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Clock } from './clock.ts';
 import { embedOnceMore, HANG_MS } from './embed-once-more.ts';
@@ -213,6 +214,7 @@ export class Scheduler {
     let chosen: Plan;
     try {
       chosen = plan(waiting.budget, this.#context(waiting, tier, now - waiting.enqueued));
+      checkTime(waiting.budget, now - waiting.arrived, chosen.predicted);
     } catch (error) {
       this.#settle(waiting, () => waiting.reject(error));
       return;
@@ -254,7 +256,8 @@ export class Scheduler {
       ladder: model.ladder,
       precisions: model.precisions,
       loaded: model.loaded,
-      predict: (level: number, precision: 'fp32' | 'int8') => model.predict(level, precision),
+      predict: (level: number, precision: Precision) => model.predict(level, precision),
+      upper: (level: number, precision: Precision) => model.upper(level, precision),
       elapsed: this.#clock.now() - request.arrived,
       waited,
       // With one round or less waiting there is no pressure.
@@ -310,6 +313,20 @@ function withDefaults(budget: Budget, tier: Tier): Budget {
   return budget.latency || tier.latency === undefined
     ? budget
     : { ...budget, latency: { value: tier.latency, strict: false } };
+}
+
+/**
+ * At the moment of dispatch: an answer that will be worthless, or later than a strict target, is not computed.
+ * @throws Problem('deadline-exceeded'), ('overloaded')
+ */
+function checkTime({ deadline, latency }: Budget, elapsed: number, predicted: number): void {
+  if (deadline && elapsed + predicted > deadline.value) throw late(deadline.value);
+  if (latency?.strict && elapsed + predicted > latency.value)
+    throw new Problem(
+      'overloaded',
+      `After a wait of ${Math.round(elapsed)} ms nothing here answers within ${latency.value} ms. Try again in a second.`,
+      { retryAfter: 1 },
+    );
 }
 
 const gone = () =>

@@ -93,6 +93,11 @@ export class ServedModel {
     return (measured * (this.ladder[level]?.share ?? 1)) / base;
   }
 
+  /** Time of a level that 95 of 100 requests stay within, ms. */
+  upper(level: number, precision: Precision): number {
+    return this.profile.upper(level, precision) ?? this.predict(level, precision);
+  }
+
   /** Counts a request in; the model is not disposed of before it is counted out again. */
   enter(): () => void {
     this.#inUse++;

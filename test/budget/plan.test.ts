@@ -66,6 +66,23 @@ describe('the choice of a level', () => {
     expect(chosen({ latency: term(80) }, { elapsed: 30, waited: 30 })).toEqual([1, 'pressure']);
   });
 
+  it('leaves room for what nearly every request stays within, but promises what is expected', () => {
+    const upper = (index: number) => 130 * (ladder[index]?.share ?? 0);
+    // 75 ms expected, but 97.5 ms now and then.
+    expect(chosen({ latency: term(80) }, { upper })).toEqual([1, 'latency']);
+    expect(chosen({ latency: term(98) }, { upper })).toEqual([2, 'latency']);
+    expect(plan({ latency: term(98) }, context({ upper })).predicted).toBe(75);
+    // Only what is expected to be late is refused.
+    expect(chosen({ latency: term(26, true) }, { upper })).toEqual([0, 'latency']);
+    expect(refusal({ latency: term(24, true) }, { upper })).toMatchObject({ nearest: { latency: 25 } });
+  });
+
+  it('spends no more than a deadline leaves', () => {
+    expect(chosen({ deadline: term(80) })).toEqual([2, 'latency']);
+    expect(chosen({ deadline: term(200), latency: term(60) })).toEqual([1, 'latency']);
+    expect(chosen({ deadline: term(100) }, { elapsed: 40, waited: 40 })).toEqual([1, 'pressure']);
+  });
+
   it('lets a floor win over a target, but not over a bound', () => {
     expect(chosen({ latency: term(30), fidelity: term(0.9) })).toEqual([2, 'latency']);
     expect(refusal({ latency: term(30, true), fidelity: term(0.9) })).toMatchObject({

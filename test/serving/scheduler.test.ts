@@ -184,6 +184,24 @@ describe('what cannot be met', () => {
     expect(started()).toEqual([0]);
   });
 
+  it('is not computed when its wait has made a strict target or a deadline hopeless', async () => {
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const all = [
+      send(scheduler, 0, { level: term(2) }),
+      // Feasible on arrival, behind 40 ms: the first of them takes what the second would have needed.
+      send(scheduler, 1, { latency: term(45, true) }),
+      send(scheduler, 2, { deadline: term(49) }),
+    ];
+    await clock.run();
+    const outcomes = await Promise.all(all);
+    expect(outcomes.map((outcome) => ('code' in outcome ? outcome.code : outcome.level))).toEqual([
+      2,
+      'overloaded',
+      'deadline-exceeded',
+    ]);
+    expect(started()).toEqual([0]);
+  });
+
   it('is dropped unstarted when the caller has gone away', async () => {
     const scheduler = new Scheduler(OPEN_TIERS, clock);
     const caller = new AbortController();
