@@ -10,6 +10,7 @@ import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, type ModelRegistry, ServedModel } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import type { GatewayLog } from './log.ts';
+import { hardwareFingerprint, ProfileStore } from './profile-store.ts';
 
 export interface LoaderOptions {
   readonly store: ObjectStore;
@@ -29,16 +30,22 @@ export interface LoaderOptions {
 const LONGEST_WAIT_MS = 30_000;
 const FIRST_WAIT_MS = 1_000;
 
+/** A profile that has learnt from so many requests is stored when the gateway stops; storing may take so long, ms. */
+const WORTH_KEEPING = 200;
+const KEEP_MS = 1000;
+
 /** Keeps the registry filled with what the store says is current. */
 export class ModelLoader {
   readonly #options: LoaderOptions;
   readonly #stop = new AbortController();
   readonly #digests = new Map<string, string>();
+  readonly #profiles: ProfileStore;
   #timer: NodeJS.Timeout | undefined;
   #loading: Promise<void>[] = [];
 
   constructor(options: LoaderOptions) {
     this.#options = options;
+    this.#profiles = new ProfileStore(options.store, hardwareFingerprint(options.engine), options.log);
   }
 
   /**
@@ -66,9 +73,16 @@ export class ModelLoader {
     await Promise.all(this.#loading);
   }
 
-  stop(): void {
+  /** Ends loading, and stores what requests have taught about latencies for the next start. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#stop.abort(new Problem('aborted', 'The gateway is stopping.'));
+    const learnt = this.#options.registry
+      .all()
+      .filter(({ profile }) => profile.observations >= WORTH_KEEPING);
+    const signal = AbortSignal.timeout(KEEP_MS);
+    const over = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
+    await Promise.race([Promise.all(learnt.map((model) => this.#profiles.write(model, signal))), over]);
   }
 
   /** Offers the model as soon as its smallest level answers. */
@@ -110,8 +124,11 @@ export class ModelLoader {
 
   async #create({ model, digest, manifest }: Checkpoint): Promise<ServedModel> {
     const { config, ladder } = manifest;
-    const engine = await createOnnxModel({ config, variants: ladder, ...this.#options.engine });
-    return new ServedModel(model, digest, manifest, engine, this.#options.clock);
+    const [profile, engine] = await Promise.all([
+      this.#profiles.read(model, digest, this.#stop.signal),
+      createOnnxModel({ config, variants: ladder, ...this.#options.engine }),
+    ]);
+    return new ServedModel(model, digest, manifest, engine, this.#options.clock, profile);
   }
 
   /** Takes all levels in; where the store fails it is tried again later, from the level that is next. */
@@ -132,7 +149,8 @@ export class ModelLoader {
     let [coming, tries, before] = [levels ?? checkpoint.levels({ signal }), 0, -1];
     for (;;) {
       try {
-        return await model.load(coming, signal, offered);
+        await model.load(coming, signal, offered);
+        break;
       } catch (error) {
         if (signal.aborted || !isProblem(error) || !PASSING.has(error.code) || !goesOn()) throw error;
         tries = model.loaded > before ? 0 : tries + 1;
@@ -145,6 +163,7 @@ export class ModelLoader {
         coming = checkpoint.levels({ from: model.engine.loaded + 1, signal });
       }
     }
+    if (model.measured) await this.#profiles.write(model, signal);
   }
 
   #wait(ms: number): Promise<void> {

@@ -21,7 +21,15 @@ export interface EngineSettings {
 export function hardwareFingerprint({ device = 'auto', workers, threads = 1 }: EngineSettings): string {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }; // an npm package
   const cores = availableParallelism();
-  const parts = [arch(), cpus()[0]?.model.trim(), cores, `onnxruntime ${version}`, device, workers ?? cores, threads];
+  const parts = [
+    arch(),
+    cpus()[0]?.model.trim(),
+    cores,
+    `onnxruntime ${version}`,
+    device,
+    workers ?? cores,
+    threads,
+  ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }
 

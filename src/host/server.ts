@@ -112,7 +112,7 @@ export async function createNodeGateway(options: ServerOptions) {
   );
   const dispose = async (): Promise<void> => {
     unwatch();
-    loader.stop();
+    await loader.stop();
     await registry.dispose();
   };
   return { app, loader, scheduler, registry, dispose };

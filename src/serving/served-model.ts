@@ -26,6 +26,7 @@ export class ServedModel {
   readonly #clock: Clock;
   #warm = -1;
   #components: Components | undefined;
+  #measured = false;
   #inUse = 0;
   readonly #idle = new Set<() => void>();
 
@@ -49,6 +50,11 @@ export class ServedModel {
   /** Highest level that may be asked for: loaded, and measured once; -1 before the first. */
   get loaded(): number {
     return this.#warm;
+  }
+
+  /** Whether some level was measured here, because the profile that it was given did not know it. */
+  get measured(): boolean {
+    return this.#measured;
   }
 
   get components(): Components | undefined {
@@ -136,6 +142,7 @@ export class ServedModel {
     const times: number[] = [];
     for (let run = 0; run < runs; run++) times.push(await this.#run(level, precision));
     this.profile.measure(level, precision, 1, times);
+    this.#measured = true;
   }
 
   /** Runs a level on nothing, and gives way to the requests that wait. @returns what the run took, ms */

@@ -79,7 +79,8 @@ Example:
           : cachedStore(origin, {
               directory: flags.cache,
               maxBytes: flags.cacheSize * 2 ** 30,
-              immutable: (key) => /\/[0-9a-f]{64}\//.test(key),
+              // Latency profiles lie beside the checkpoint and are written again.
+              immutable: (key) => /\/[0-9a-f]{64}\/(?!profiles\/)/.test(key),
             });
       const server = await startServer({
         ...flags,
