@@ -21,7 +21,8 @@ const MAY_IMPORT = {
 };
 
 /** Folders that must also run on the Workers runtime: no Node built-ins there. */
-const PORTABLE = '^src/(problem|gateway|serving|budget|checkpoint|client|storage/(r2|memory|store))';
+const PORTABLE =
+  '^src/(problem|gateway|serving|budget|checkpoint|client|engine/web|storage/(r2|memory|store))';
 
 export default {
   forbidden: [
@@ -38,6 +39,13 @@ export default {
       severity: 'error',
       from: { path: PORTABLE },
       to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'web-engine-needs-no-node',
+      comment: 'What the web engine takes from the ONNX engine must not start threads or look at files',
+      severity: 'error',
+      from: { path: '^src/engine/web' },
+      to: { path: '^src/engine/onnx/(worker|worker-client|threads|device|analysis|index)\\.ts$' },
     },
     {
       name: 'product-does-not-import-tests',

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { LevelWeights } from '../src/checkpoint/index.ts';
 import { createOnnxModel, type ElasticModel } from '../src/engine/index.ts';
 import { keptUnits, networkTensors } from '../src/engine/network-tensors.ts';
-import { EngineWorker } from '../src/engine/onnx/worker-client.ts';
+import { EngineThread } from '../src/engine/onnx/worker-client.ts';
 import { flops, fullVariant, type TensorMap, type Variant, type VitConfig } from '../src/vit/index.ts';
 import { staticModel } from './engine-static.ts';
 import { machine } from './machine.ts';
@@ -83,8 +83,8 @@ function increments(config: VitConfig, tensors: TensorMap, variants: readonly Va
   });
 }
 
-async function startStatic(config: VitConfig, tensors: TensorMap, variant: Variant): Promise<EngineWorker> {
-  const worker = new EngineWorker(TIMEOUT_MS);
+async function startStatic(config: VitConfig, tensors: TensorMap, variant: Variant): Promise<EngineThread> {
+  const worker = new EngineThread(TIMEOUT_MS);
   const model = staticModel(config, tensors, variant);
   await worker.send({ kind: 'open', session: 'static', ...model, options: SESSION });
   return worker;

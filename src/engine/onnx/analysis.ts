@@ -18,8 +18,8 @@ import { halfBlockGraph } from './halves.ts';
 import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
 import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './protocol.ts';
 import { structureKey, structureOf } from './structure.ts';
-import type { EngineWorker } from './worker-client.ts';
-import { WorkerPool } from './worker-pool.ts';
+import { engineThreads } from './threads.ts';
+import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
 export interface OnnxAnalysisOptions {
   readonly config: VitConfig;
@@ -68,7 +68,7 @@ class OnnxAnalysis implements AnalysisModel {
     this.#tensors = tensors;
     this.#table = networkTensors(config);
     this.#threads = threads;
-    this.#pool = new WorkerPool({ size: workers });
+    this.#pool = engineThreads(workers);
     this.#full = { variant: fullVariant(config) };
   }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Problem } from '../../problem/index.ts';
 import { GraphBuilder } from './graph.ts';
 import { floats, type SessionOptions } from './protocol.ts';
-import type { EngineWorker } from './worker-client.ts';
+import type { EngineWorker } from './worker-pool.ts';
 
 export type Device = SessionOptions['device'];
 

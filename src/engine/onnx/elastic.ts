@@ -1,50 +1,34 @@
-import { availableParallelism } from 'node:os';
 import type { LevelWeights, Precision } from '../../checkpoint/index.ts';
 import { Problem } from '../../problem/index.ts';
 import type { Variant, VitConfig } from '../../vit/index.ts';
 import type { ElasticModel, EmbedOptions } from '../engine.ts';
 import { checkLength } from '../network-tensors.ts';
-import { chooseDevice, type Device, probeDevice } from './device.ts';
 import { forwardGraph } from './forward.ts';
 import { LevelLayout } from './levels.ts';
 import { floats, type SessionOptions } from './protocol.ts';
 import { structureKey, structureOf } from './structure.ts';
-import type { EngineWorker } from './worker-client.ts';
-import { WorkerPool } from './worker-pool.ts';
+import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
-export interface OnnxModelOptions {
+export interface ElasticOptions {
   readonly config: VitConfig;
   /** The levels' variants, smallest first, nested; the last is the largest that will be installed. */
   readonly variants: readonly Variant[];
-  /** @default 'auto' */
-  readonly device?: Device | 'auto';
-  /** Engine threads, each with its own copy of the weights. @default one per core on the CPU, one on a GPU */
-  readonly workers?: number;
-  /** Threads inside each worker. @default 1 */
-  readonly threads?: number;
-  /** After so many milliseconds without an answer a worker counts as hung and is replaced. @default 300_000 */
-  readonly timeoutMs?: number;
+  readonly session: SessionOptions;
+  /** What runs the graphs; owned by the model from here on. */
+  readonly pool: WorkerPool;
+  /** Images that go through the network together. @default 8 */
+  readonly maxBatch?: number;
+  /** Keep the weights for workers that are replaced. @default true */
+  readonly keepWeights?: boolean;
 }
 
 /** Images that go through the network together; larger requests are cut. */
 const MAX_BATCH = 8;
 
-/**
- * Starts the ONNX Runtime engine. Levels are installed afterwards, smallest first.
- * @throws Problem('engine-unavailable') when the device cannot be used
- */
-export async function createOnnxModel(options: OnnxModelOptions): Promise<ElasticModel> {
-  const model = new OnnxModel(options);
-  try {
-    await model.probe();
-  } catch (error) {
-    await model.dispose();
-    throw error;
-  }
-  return model;
-}
+const NOTHING = { shared: new Map(), increments: new Map(), corrections: new Map() };
 
-class OnnxModel implements ElasticModel {
+/** The levels of a ladder in the graphs of `forward.ts`, on whatever workers carry out the commands of `protocol.ts`. */
+export class OnnxModel implements ElasticModel {
   readonly config: VitConfig;
   readonly variants: readonly Variant[];
   readonly precisions: readonly Precision[] = ['fp32'];
@@ -52,28 +36,25 @@ class OnnxModel implements ElasticModel {
   readonly #layout: LevelLayout;
   readonly #session: SessionOptions;
   readonly #pool: WorkerPool;
+  readonly #maxBatch: number;
+  readonly #keepWeights: boolean;
   /** What a replaced worker is given again. */
   readonly #installed: LevelWeights[] = [];
 
-  constructor({ config, variants, device = 'auto', workers, threads = 1, timeoutMs }: OnnxModelOptions) {
-    const chosen = chooseDevice(device);
+  constructor(options: ElasticOptions) {
+    const { config, variants, session, pool, maxBatch = MAX_BATCH, keepWeights = true } = options;
     this.config = config;
     this.variants = variants;
-    this.concurrency = workers ?? (chosen === 'cpu' ? availableParallelism() : 1);
+    this.concurrency = pool.size;
     this.#layout = new LevelLayout(config, variants);
-    this.#session = { device: chosen, threads };
-    this.#pool = new WorkerPool({
-      size: this.concurrency,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    });
+    this.#session = session;
+    this.#pool = pool;
+    this.#maxBatch = maxBatch;
+    this.#keepWeights = keepWeights;
   }
 
   get loaded(): number {
     return this.#installed.length - 1;
-  }
-
-  probe(): Promise<void> {
-    return this.#pool.use((worker) => probeDevice(worker, this.#session));
   }
 
   async install(increment: LevelWeights): Promise<void> {
@@ -91,7 +72,7 @@ class OnnxModel implements ElasticModel {
     // A worker that died meanwhile is replaced at its next use, and given everything then.
     const failed = given.find((result, i) => result.status === 'rejected' && workers[i]?.alive);
     if (failed?.status === 'rejected') throw failed.reason;
-    this.#installed.push(increment);
+    this.#installed.push(this.#keepWeights ? increment : { ...increment, ...NOTHING });
   }
 
   async embed(pixels: Float32Array, count: number, options: EmbedOptions): Promise<Float32Array> {
@@ -117,8 +98,8 @@ class OnnxModel implements ElasticModel {
     checkLength('The pixel array', pixels, count, each);
     const result = new Float32Array(count * embeddingWidth);
     const parts: Promise<void>[] = [];
-    for (let first = 0; first < count; first += MAX_BATCH) {
-      const images = Math.min(MAX_BATCH, count - first);
+    for (let first = 0; first < count; first += this.#maxBatch) {
+      const images = Math.min(this.#maxBatch, count - first);
       const data = pixels.slice(first * each, (first + images) * each);
       const part = this.#pool.use((worker) => this.#embedOn(worker, data, images, level, timeoutMs), signal);
       parts.push(part.then((embedding) => result.set(embedding, first * embeddingWidth)));

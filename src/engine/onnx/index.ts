@@ -1,2 +1,2 @@
 export { createOnnxAnalysis, type OnnxAnalysisOptions } from './analysis.ts';
-export { createOnnxModel, type OnnxModelOptions } from './elastic.ts';
+export { createOnnxModel, type OnnxModelOptions } from './threads.ts';

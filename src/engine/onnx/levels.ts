@@ -4,7 +4,7 @@ import { LadderRows } from '../ladder-rows.ts';
 import { keptUnits } from '../network-tensors.ts';
 import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
 import { type ArrayView, asOwnView, type PlainTensor } from './protocol.ts';
-import type { EngineWorker } from './worker-client.ts';
+import type { EngineWorker } from './worker-pool.ts';
 
 /** How the levels of a ladder lie in a worker's arrays: one growing array per tensor, a view of it per level. */
 export class LevelLayout extends LadderRows {

@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../../problem/index.ts';
+import { GivenOnce } from './given-once.ts';
 import type { Command, Outputs, PlainTensor, Reply, Request } from './protocol.ts';
+import type { EngineWorker } from './worker-pool.ts';
 
 /** The worker's file beside this one, as source or as compiled. */
 const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
@@ -12,9 +14,7 @@ interface Waiting {
 }
 
 /** One engine thread, as its owner sees it. Commands are carried out in the order in which they are sent. */
-export class EngineWorker {
-  /** What this worker has been given (or is being given), by keys of the owner's choice, least recently used first. */
-  readonly #given = new Map<string, Promise<void>>();
+export class EngineThread extends GivenOnce implements EngineWorker {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   readonly #timeoutMs: number;
@@ -23,6 +23,7 @@ export class EngineWorker {
 
   /** @param timeoutMs after which a command counts as hung and the worker is ended */
   constructor(timeoutMs: number) {
+    super();
     this.#timeoutMs = timeoutMs;
     this.#worker = new Worker(WORKER_FILE);
     this.#worker.unref();
@@ -40,31 +41,6 @@ export class EngineWorker {
     return this.#worker.threadId;
   }
 
-  /** Gives the worker something once: a second call with the key waits for the first. */
-  ensure(key: string, give: () => Promise<void>): Promise<void> {
-    const known = this.#given.get(key);
-    const given = known ?? give();
-    this.#given.delete(key);
-    this.#given.set(key, given);
-    if (!known) given.catch(() => this.#given.delete(key));
-    return given;
-  }
-
-  /** Keys with a prefix that the worker has been given, least recently used first. */
-  given(prefix: string): string[] {
-    return [...this.#given.keys()].filter((key) => key.startsWith(prefix));
-  }
-
-  /** Notes that the worker has lost what a key stands for. @returns whether it had it */
-  lose(key: string): boolean {
-    return this.#given.delete(key);
-  }
-
-  /**
-   * Sends a command. Arrays are copied unless their buffers are in `transfer`.
-   * @param timeoutMs after which this command counts as hung; the worker's own if absent
-   * @throws Problem('engine-failed')
-   */
   send(
     command: Command,
     transfer: readonly ArrayBufferLike[] = [],
@@ -85,7 +61,6 @@ export class EngineWorker {
     return promise;
   }
 
-  /** Runs a session and returns its outputs. */
   async run(
     session: string,
     inputs: string | null,

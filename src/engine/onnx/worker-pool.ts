@@ -1,10 +1,36 @@
 import { Problem } from '../../problem/index.ts';
-import { EngineWorker } from './worker-client.ts';
+import type { Command, Outputs, PlainTensor } from './protocol.ts';
+
+/** What carries out engine commands, in the order in which they are sent: a thread, or the isolate itself. */
+export interface EngineWorker {
+  /** False once it has ended; it is replaced then. */
+  readonly alive: boolean;
+  /**
+   * Sends a command. Arrays are copied unless their buffers are in `transfer`.
+   * @param timeoutMs after which this command counts as hung; the worker's own if absent
+   * @throws Problem('engine-failed')
+   */
+  send(command: Command, transfer?: readonly ArrayBufferLike[], timeoutMs?: number): Promise<Outputs | null>;
+  /** Runs a session and returns its outputs. */
+  run(
+    session: string,
+    inputs: string | null,
+    tensors: Readonly<Record<string, PlainTensor>>,
+    transfer?: readonly ArrayBufferLike[],
+    timeoutMs?: number,
+  ): Promise<Outputs>;
+  /** Gives the worker something once: a second call with the key waits for the first. */
+  ensure(key: string, give: () => Promise<void>): Promise<void>;
+  /** Keys with a prefix that the worker has been given, least recently used first. */
+  given(prefix: string): string[];
+  /** Notes that the worker has lost what a key stands for. @returns whether it had it */
+  lose(key: string): boolean;
+  terminate(): Promise<void>;
+}
 
 export interface WorkerPoolOptions {
   readonly size: number;
-  /** Milliseconds after which a command counts as hung. @default 300_000 */
-  readonly timeoutMs?: number;
+  readonly create: () => EngineWorker;
 }
 
 interface Waiting {
@@ -12,20 +38,18 @@ interface Waiting {
   readonly reject: (problem: Problem) => void;
 }
 
-const DEFAULT_TIMEOUT_MS = 300_000;
-
 /** Workers that are handed to one task at a time, first come first served. A worker that died is replaced. */
 export class WorkerPool {
   readonly #workers: EngineWorker[];
   readonly #idle: EngineWorker[];
   readonly #waiting: Waiting[] = [];
-  readonly #timeoutMs: number;
+  readonly #create: () => EngineWorker;
   #busy = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor({ size, timeoutMs = DEFAULT_TIMEOUT_MS }: WorkerPoolOptions) {
-    this.#timeoutMs = timeoutMs;
-    this.#workers = Array.from({ length: size }, () => new EngineWorker(timeoutMs));
+  constructor({ size, create }: WorkerPoolOptions) {
+    this.#create = create;
+    this.#workers = Array.from({ length: size }, create);
     this.#idle = [...this.#workers];
   }
 
@@ -93,7 +117,7 @@ export class WorkerPool {
   }
 
   #replace(dead: EngineWorker): EngineWorker {
-    const fresh = new EngineWorker(this.#timeoutMs);
+    const fresh = this.#create();
     this.#workers[this.#workers.indexOf(dead)] = fresh;
     return fresh;
   }
