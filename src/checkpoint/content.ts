@@ -18,8 +18,11 @@ export interface CheckpointContent {
   readonly components?: Components;
   readonly keepFp32: readonly string[];
   readonly provenance: Manifest['provenance'];
-  /** Numbers on disk. @default 'F16' */
-  readonly dtype?: 'F16' | 'F32';
+  /**
+   * Numbers on disk. `split`: the matrices of the units in two planes of a byte each; levels below the full network need the
+   * first one only. @default 'F16'
+   */
+  readonly dtype?: 'F16' | 'F32' | 'split';
 }
 
 export interface LevelDraft extends Variant, SubNetwork {

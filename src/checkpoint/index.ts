@@ -2,7 +2,7 @@ export type { CheckpointContent, Components, LevelDraft } from './content.ts';
 export { sha256 } from './digest.ts';
 export type { GarbageOptions, GarbageReport, KeptVersion, Version } from './gc.ts';
 export { collectGarbage } from './gc.ts';
-export { gatherRows } from './layout.ts';
+export { gatherRows, hasPlanes } from './layout.ts';
 export type { LevelWeights } from './level-weights.ts';
 export type {
   Fidelity,
@@ -22,6 +22,7 @@ export {
   ManifestSchema,
   PrecisionSchema,
 } from './manifest.ts';
+export { roundedToPlanes } from './planes.ts';
 export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
 export type { Published, PublishOptions } from './writer.ts';

@@ -2,6 +2,7 @@ import { Problem } from '../problem/index.ts';
 import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
 import { expectedTensors, unitTensors } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
+import { type Planes, splitPlanes } from './planes.ts';
 
 /** Largest magnitude that binary16 can hold. */
 const HALF_MAX = 65504;
@@ -10,14 +11,20 @@ const HALF_MAX = 65504;
 export interface PlacedTensor {
   readonly name: string;
   readonly level: number;
-  readonly dtype: 'F16' | 'F32';
-  readonly tensor: Tensor;
+  readonly dtype: 'F16' | 'F32' | 'I8';
+  readonly tensor: { readonly shape: readonly number[]; readonly data: Float32Array | Int8Array };
 }
 
 /** Name of the rows of a unit tensor that level `k` adds. */
 export const incrementName = (name: string, level: number): string => `${name}@${level}`;
 /** Name of a tensor that replaces the canonical one at level `k` only. */
 export const correctionName = (name: string, level: number): string => `levels.${level}.${name}`;
+
+/** Name of the row scales of a stored plane. */
+export const scaleOf = (stored: string): string => {
+  const { kind, name, level } = parseStoredName(stored);
+  return kind === 'increment' ? incrementName(`${name}.scale`, level) : `${stored}.scale`;
+};
 
 /** A stored name taken apart. */
 export function parseStoredName(stored: string): {
@@ -41,8 +48,14 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
   const { config, levels } = content;
   const head: string[] = [];
   const perUnit = unitNames(config);
+  const last = levels.length - 1;
+  const split = isSplit(content);
   const put = (name: string, level: number, tensor: Tensor) =>
     placed.push({ name, level, tensor, dtype: storedType(name, tensor, content.dtype ?? 'F16') });
+  const putHigh = (name: string, level: number, { shape, high, scale }: Planes) => {
+    placed.push({ name, level, dtype: 'I8', tensor: { shape, data: high } });
+    placed.push({ name: scaleOf(name), level, dtype: 'F32', tensor: { shape: [scale.length], data: scale } });
+  };
   for (const name of expectedTensors(config).keys()) {
     if (name.startsWith('head.')) head.push(name);
     else if (!perUnit.has(name)) put(name, 0, required(content.tensors, name));
@@ -63,18 +76,40 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
           `Level ${index} keeps ${to} ${kind} in block ${block}, fewer than level ${index - 1} with ${from}: levels must be nested.`,
         );
       }
-      if (to > from)
-        put(
-          incrementName(name, index),
-          index,
-          gatherRows(required(content.tensors, name), order.slice(from, to)),
-        );
+      if (to === from) continue;
+      const rows = gatherRows(required(content.tensors, name), order.slice(from, to));
+      if (split && hasPlanes(name, rows)) putHigh(incrementName(name, index), index, splitPlanes(rows));
+      else put(incrementName(name, index), index, rows);
     }
-    for (const [name, tensor] of level.corrections ?? []) put(correctionName(name, index), index, tensor);
+    for (const [name, tensor] of level.corrections ?? []) {
+      if (split && hasPlanes(name, tensor)) putHigh(correctionName(name, index), index, splitPlanes(tensor));
+      else put(correctionName(name, index), index, tensor);
+    }
   });
+  if (split) {
+    for (const [name, { block, kind }] of perUnit) {
+      const tensor = required(content.tensors, name);
+      if (!hasPlanes(name, tensor)) continue;
+      const { shape, low } = splitPlanes(gatherRows(tensor, content.units[kind][block] ?? []));
+      placed.push({
+        name: correctionName(name, last),
+        level: last,
+        dtype: 'I8',
+        tensor: { shape, data: low },
+      });
+    }
+  }
   for (const name of head) put(name, levels.length - 1, required(content.tensors, name));
   return placed;
 }
+
+/** Whether planes are worth their while: with one level all of the bytes are needed at once. */
+export const isSplit = ({ dtype, levels }: Pick<CheckpointContent, 'dtype' | 'levels'>): boolean =>
+  dtype === 'split' && levels.length > 1;
+
+/** Which tensors of units are stored in planes: matrices. Biases are small. */
+export const hasPlanes = (name: string, { shape }: Pick<Tensor, 'shape'>): boolean =>
+  shape.length >= 2 && name.endsWith('.weight');
 
 /** Canonical names of the tensors that are cut into units, with their block. */
 export function unitNames(config: VitConfig): Map<string, { block: number; kind: 'heads' | 'channels' }> {
@@ -99,7 +134,7 @@ export function gatherRows(tensor: Tensor, rows: readonly number[]): Tensor {
 }
 
 /** Matrices are stored in the asked precision; vectors (biases, norms, means) always in float32, they are small. */
-function storedType(name: string, tensor: Tensor, wanted: 'F16' | 'F32'): 'F16' | 'F32' {
+function storedType(name: string, tensor: Tensor, wanted: 'F16' | 'F32' | 'split'): 'F16' | 'F32' {
   if (wanted === 'F32' || tensor.shape.length < 2 || /\.bias(@\d+)?$/.test(name)) return 'F32';
   return tensor.data.some((value) => Math.abs(value) > HALF_MAX) ? 'F32' : 'F16';
 }

@@ -71,6 +71,8 @@ export const ManifestSchema = z.strictObject({
     header: z.number().int().positive(),
     tensors: z.record(z.string(), StoredTensorSchema),
     ranges: z.array(RangeSchema).min(1),
+    /** The matrices of the units lie in two planes (`planes.ts`): I8 tensors with a scale for each row. */
+    split: z.literal(true).optional(),
   }),
   ranking: z.strictObject({ size: z.number().int().positive(), sha256 }),
   /** Principal components of the full network's embeddings, stored as `pca.mean` and `pca.components`; 0 when absent. */

@@ -1,10 +1,11 @@
 import { isProblem, Problem } from '../problem/index.ts';
 import type { ObjectStore, ReadOptions } from '../storage/index.ts';
 import type { Tensor, TensorMap } from '../vit/index.ts';
-import { decodeTensor, memorySource, readSafetensors } from '../vit/index.ts';
+import { memorySource, readSafetensors } from '../vit/index.ts';
 import type { Components } from './content.ts';
+import { levelDecoder } from './decode-level.ts';
 import { sha256 } from './digest.ts';
-import { parseStoredName, unitNames } from './layout.ts';
+import { unitNames } from './layout.ts';
 import type { LevelWeights } from './level-weights.ts';
 import { LatestSchema, type Manifest, ManifestSchema, type StoredRange } from './manifest.ts';
 import { checkManifest } from './manifest-check.ts';
@@ -36,7 +37,7 @@ export interface Checkpoint {
 }
 
 export interface LevelOptions extends ReadOptions {
-  /** The first level wanted: what was read before an interruption need not come again. @default 0 */
+  /** The first level wanted, to go on where this checkpoint was being read before an interruption. @default 0 */
   readonly from?: number;
   /** Bytes of weights read so far. */
   readonly onBytes?: (read: number) => void;
@@ -106,6 +107,7 @@ export async function openCheckpoint(
       store.getRange(weightsKey, start, end, { fresh, ...(signal && { signal }) }),
     );
 
+  let decoder = levelDecoder(manifest);
   async function* levels({ from = 0, signal, onBytes }: LevelOptions = {}): AsyncIterable<LevelWeights> {
     const wanted = manifest.weights.ranges.filter(({ level }) => level >= from);
     const pending = readAhead(wanted, {
@@ -113,6 +115,9 @@ export async function openCheckpoint(
       // What is wanted first has the link to itself: ranges of the next level would take a share of it.
       group: ({ level }) => level,
     });
+    // What goes on from a level needs what was kept of those before it.
+    if (from === 0) decoder = levelDecoder(manifest);
+    const { decode } = decoder;
     let read = wanted[0]?.start ?? manifest.weights.size;
     try {
       for (const [level, { end }] of manifest.ladder.entries()) {
@@ -126,7 +131,7 @@ export async function openCheckpoint(
           read += range.end - range.start;
           onBytes?.(read);
         }
-        yield await decodeLevel(manifest, level, start, bytes);
+        yield await decode(level, start, bytes);
       }
     } finally {
       await pending.return(undefined);
@@ -177,43 +182,21 @@ async function checked(
   throw corrupt(what, store);
 }
 
-/** Numbers that are decoded at a stretch, about 5 ms: requests must not wait for a whole level. */
-const DECODE_BREATH = 1 << 20;
-
-async function decodeLevel(
-  manifest: Manifest,
-  level: number,
-  start: number,
-  bytes: Uint8Array,
-): Promise<LevelWeights> {
-  const shared = new Map<string, Tensor>();
-  const increments = new Map<string, Tensor>();
-  const corrections = new Map<string, Tensor>();
-  const end = start + bytes.length;
-  let decoded = 0;
-  for (const [stored, entry] of Object.entries(manifest.weights.tensors)) {
-    if (entry.start < start || entry.end > end || entry.start === entry.end) continue;
-    const tensor = decodeTensor(stored, entry, bytes.subarray(entry.start - start, entry.end - start));
-    const { kind, name } = parseStoredName(stored);
-    if (kind === 'correction') corrections.set(name, tensor);
-    else if (kind === 'increment') increments.set(name, tensor);
-    else shared.set(name, tensor);
-    decoded += tensor.data.length;
-    if (decoded < DECODE_BREATH) continue;
-    decoded = 0;
-    await new Promise((done) => setTimeout(done));
-  }
-  return { level, shared, increments, corrections };
-}
-
 async function assemble(manifest: Manifest, levels: AsyncIterable<LevelWeights>): Promise<TensorMap> {
   const tensors = new Map<string, Tensor>();
   const pieces = new Map<string, Tensor[]>([...unitNames(manifest.config).keys()].map((name) => [name, []]));
-  for await (const { shared, increments } of levels) {
+  const own = new Map<string, Tensor>();
+  for await (const { level, shared, increments, corrections } of levels) {
+    if (level === manifest.ladder.length - 1) for (const [name, tensor] of corrections) own.set(name, tensor);
     for (const [name, tensor] of shared) if (!name.startsWith('pca.')) tensors.set(name, tensor);
     for (const [name, tensor] of increments) pieces.get(name)?.push(tensor);
   }
   for (const [name, parts] of pieces) {
+    const replaced = own.get(name);
+    if (replaced) {
+      tensors.set(name, replaced);
+      continue;
+    }
     const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
     let at = 0;
     for (const part of parts) {

@@ -10,7 +10,7 @@ import {
 } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
 import { sha256 } from './digest.ts';
-import { type PlacedTensor, placeTensors } from './layout.ts';
+import { isSplit, type PlacedTensor, parseStoredName, placeTensors } from './layout.ts';
 import type { Latest, Level, Manifest, StoredRange, StoredTensor } from './manifest.ts';
 import { LatestSchema, MANIFEST_VERSION, ManifestSchema } from './manifest.ts';
 
@@ -52,6 +52,7 @@ export async function publishCheckpoint(
       header: weights.header,
       tensors: weights.tensors,
       ranges: weights.ranges,
+      ...(isSplit(content) && { split: true as const }),
     },
     ranking: { size: ranking.length, sha256: await sha256(ranking) },
     components: content.components?.count ?? 0,
@@ -174,8 +175,9 @@ async function encodeWeights(content: CheckpointContent): Promise<EncodedWeights
   };
 }
 
-function encodeNumbers(data: Float32Array, dtype: 'F16' | 'F32'): Uint8Array {
-  return dtype === 'F16' ? encodeHalf(data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+function encodeNumbers(data: Float32Array | Int8Array, dtype: PlacedTensor['dtype']): Uint8Array {
+  if (dtype === 'F16' && data instanceof Float32Array) return encodeHalf(data);
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** End of each level's bytes: levels follow each other, so a level that adds nothing ends where the one before it ends. */
@@ -220,7 +222,7 @@ function ladder(
   const full = flops(content.config, fullVariant(content.config));
   return content.levels.map((level, index) => {
     const numbers = placed
-      .filter((tensor) => tensor.level <= index && !tensor.name.startsWith('head.'))
+      .filter(({ level, name }) => level <= index && !name.startsWith('head.') && !isScale(name))
       .reduce((sum, { tensor }) => sum + tensor.data.length, 0);
     const own = flops(content.config, level);
     return {
@@ -233,7 +235,13 @@ function ladder(
       end: ends[index] ?? 0,
       memory: numbers * 4,
       fidelity: level.fidelity,
-      corrections: [...(level.corrections?.keys() ?? [])],
+      corrections: placed
+        .filter((tensor) => tensor.level === index && !isScale(tensor.name))
+        .map(({ name }) => parseStoredName(name))
+        .filter(({ kind }) => kind === 'correction')
+        .map(({ name }) => name),
     };
   });
 }
+
+const isScale = (name: string): boolean => parseStoredName(name).name.endsWith('.scale');

@@ -1,4 +1,6 @@
+import { hasPlanes, roundedToPlanes } from '../checkpoint/index.ts';
 import { decodeHalf, encodeHalf, type Tensor, type TensorMap } from '../vit/index.ts';
+import type { Recipe } from './recipe-schema.ts';
 
 /** Largest magnitude of binary16. */
 const HALF_MAX = 65504;
@@ -6,13 +8,21 @@ const HALF_MAX = 65504;
 /**
  * Tensors with the numbers that the checkpoint will hold. The network is pruned, corrected and measured with these, so
  * that the published fidelity is that of the bytes which are served. Matrices are stored in fp16 (unless a value does not
- * fit), biases and norms in fp32.
+ * fit), biases and norms in fp32. With `split` the matrices of the units are in two planes; levels below the full network have
+ * the `high` one only.
  */
-export function asStored(tensors: TensorMap, storage: 'fp16' | 'fp32'): TensorMap {
+export function asStored(
+  tensors: TensorMap,
+  storage: Recipe['storage'],
+  planes: 'high' | 'both' = 'both',
+): TensorMap {
   if (storage === 'fp32') return tensors;
-  return new Map(
-    [...tensors].map(([name, tensor]) => [name, isHalf(name, tensor) ? rounded(tensor) : tensor]),
-  );
+  const stored = (name: string, tensor: Tensor): Tensor => {
+    if (storage === 'split' && name.startsWith('blocks.') && hasPlanes(name, tensor))
+      return roundedToPlanes(tensor, planes);
+    return isHalf(name, tensor) ? rounded(tensor) : tensor;
+  };
+  return new Map([...tensors].map(([name, tensor]) => [name, stored(name, tensor)]));
 }
 
 function isHalf(name: string, { shape, data }: Tensor): boolean {

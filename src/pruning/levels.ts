@@ -1,6 +1,6 @@
 import type { LevelDraft } from '../checkpoint/index.ts';
 import { FidelitySchema } from '../checkpoint/index.ts';
-import type { AnalysisVariant } from '../engine/index.ts';
+import { type AnalysisModel, type AnalysisVariant, createOnnxAnalysis } from '../engine/index.ts';
 import type { TensorMap, Variant } from '../vit/index.ts';
 import { asStored } from './as-stored.ts';
 import type { Correction, PruningContext, Ranking } from './contracts.ts';
@@ -28,24 +28,40 @@ export async function buildLevels(
   const levels: LevelDraft[] = [];
   const last = task.variants.length - 1;
   const step = context.report.step('levels', task.variants.length);
-  for (const [index, variant] of task.variants.entries()) {
-    context.signal?.throwIfAborted();
-    const corrections =
-      task.correction && index < last
-        ? await correctedTensors(context, task.correction, { variant, index, ...task })
-        : undefined;
-    const network: AnalysisVariant = { variant, units, ...(corrections && { replaced: corrections }) };
-    const fp32 = await jsonStep(
-      context.steps,
-      `fidelity-${index}`,
-      (json) => FidelitySchema.parse(json),
-      () => measureFidelity(context, network, full),
-    );
-    levels.push({ ...variant, fidelity: { fp32 }, ...(corrections?.size && { corrections }) });
-    step.advance(index + 1, `fidelity ${fp32.mean.toFixed(4)}`);
+  const below = await belowFull(context, task.storage);
+  const measureOn = (model: AnalysisModel, network: AnalysisVariant) =>
+    measureFidelity({ ...context, model }, network, full);
+  try {
+    for (const [index, variant] of task.variants.entries()) {
+      context.signal?.throwIfAborted();
+      const corrections =
+        task.correction && index < last
+          ? await correctedTensors(context, task.correction, { variant, index, ...task })
+          : undefined;
+      const network: AnalysisVariant = { variant, units, ...(corrections && { replaced: corrections }) };
+      const fp32 = await jsonStep(
+        context.steps,
+        `fidelity-${index}`,
+        (json) => FidelitySchema.parse(json),
+        () => measureOn(index < last ? below : context.model, network),
+      );
+      levels.push({ ...variant, fidelity: { fp32 }, ...(corrections?.size && { corrections }) });
+      step.advance(index + 1, `fidelity ${fp32.mean.toFixed(4)}`);
+    }
+  } finally {
+    if (below !== context.model) await below.dispose();
   }
   step.end();
   return levels;
+}
+
+/** The network that levels below the full one run on: where weights are split they have half of the bits. */
+async function belowFull(
+  { config, tensors, model }: PruningContext,
+  storage: Recipe['storage'],
+): Promise<AnalysisModel> {
+  if (storage !== 'split') return model;
+  return await createOnnxAnalysis({ config, tensors: asStored(tensors, storage, 'high') });
 }
 
 async function correctedTensors(
@@ -61,7 +77,7 @@ async function correctedTensors(
   const name = `correction-${index}`;
   const saved = await context.steps.load(name);
   if (saved) return tensorsFromBytes(saved);
-  const corrected = asStored(await correction.correct(context, variant, ranking.units), storage);
+  const corrected = asStored(await correction.correct(context, variant, ranking.units), storage, 'high');
   await context.steps.save(name, tensorsToBytes(corrected));
   return corrected;
 }

@@ -106,7 +106,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
           source: source.digests,
           images: { digest: images.digest, used: images.used, skipped: images.skipped },
         },
-        dtype: recipe.storage === 'fp16' ? 'F16' : 'F32',
+        dtype: DTYPES[recipe.storage],
       },
       options.signal ? { signal: options.signal } : {},
     );
@@ -173,6 +173,8 @@ function jobKey(job: {
 function defaultWork(): string {
   return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'concertina', 'work');
 }
+
+const DTYPES = { split: 'split', fp16: 'F16', fp32: 'F32' } as const;
 
 const counts = z.array(z.number().int().nonnegative());
 const VariantsSchema = z.array(z.strictObject({ heads: counts, channels: counts, merge: counts }));

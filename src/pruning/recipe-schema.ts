@@ -81,7 +81,7 @@ export const RecipeSchema = z.strictObject({
   /** Principal components of the embeddings that are kept in the checkpoint, at most. */
   components: z.number().int().nonnegative(),
   /** What the weights are stored in. */
-  storage: z.enum(['fp16', 'fp32']),
+  storage: z.enum(['split', 'fp16', 'fp32']),
 });
 export type Recipe = z.infer<typeof RecipeSchema>;
 /** A recipe as it is written down, before defaults are filled in. */

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { CheckpointContent, Level } from '../../src/checkpoint/index.ts';
-import { listModels, openCheckpoint, publishCheckpoint } from '../../src/checkpoint/index.ts';
+import { listModels, openCheckpoint, publishCheckpoint, sha256 } from '../../src/checkpoint/index.ts';
 import type { ObjectStore } from '../../src/storage/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import type { Tensor } from '../../src/vit/index.ts';
 import { flops, memorySource, readSafetensors, readSafetensorsHeader } from '../../src/vit/index.ts';
+import { publishTiny } from '../support/tiny-store.ts';
 import { tinyConfig, tinyTensors } from '../support/tiny-vit.ts';
 
 const config = tinyConfig({ classes: 5 });
@@ -176,6 +177,120 @@ describe('an elastic checkpoint', () => {
         Math.abs(patch[i] ?? 0) * 2 ** -11 + 2 ** -25,
       );
     });
+  });
+
+  describe('in two planes', () => {
+    const matrix = 'blocks.0.mlp.fc1.weight';
+    /** The numbers of some rows in 127ths (or 127 * 256ths) of each row's largest. */
+    const stepped = (indices: readonly number[], steps: number) => {
+      const { shape } = source(matrix);
+      const length = shape.at(-1) ?? 0;
+      return indices.flatMap((row) => {
+        const values = rows(source(matrix), [row]);
+        const step = Math.fround(Math.max(...values.map(Math.abs)) / 127) / steps;
+        expect(values).toHaveLength(length);
+        return values.map((value) => step * Math.round(value / step));
+      });
+    };
+    const near = (found: Float32Array | undefined, expected: readonly number[]) => {
+      expect(found).toHaveLength(expected.length);
+      for (const [i, value] of expected.entries()) expect(found?.[i]).toBeCloseTo(value, 7);
+    };
+
+    it('has eight bits of each number below the full network, and sixteen at it', async () => {
+      const store = memoryStore();
+      await publishCheckpoint(store, content({ dtype: 'split' }));
+      const checkpoint = await openCheckpoint(store, 'tiny');
+      const levels = await Array.fromAsync(checkpoint.levels());
+      const own = [0, 1, 2].map((k) => levels[k]?.increments.get(matrix)?.data);
+      // Within half of a step of the low plane, the high one rounds once more.
+      near(own[0], stepped([6, 5, 4], 1));
+      near(own[1], stepped([3, 2], 1));
+      near(own[2], stepped([1, 0], 1));
+      near(levels[2]?.corrections.get(matrix)?.data, stepped([6, 5, 4, 3, 2, 1, 0], 256));
+      expect(levels[2]?.corrections.get(matrix)?.shape).toEqual([7, 12]);
+      expect(checkpoint.manifest.ladder[2]?.corrections).toContain(matrix);
+      expect(levels.map(({ corrections }) => corrections.size)).toEqual([1, 0, 12]);
+      // Vectors and what all units share are not split.
+      const bias = levels[0]?.increments.get('blocks.0.mlp.fc1.bias')?.data;
+      expect(Array.from(bias ?? [])).toEqual(rows(source('blocks.0.mlp.fc1.bias'), [6, 5, 4]));
+      near((await checkpoint.tensors()).get(matrix)?.data, stepped([6, 5, 4, 3, 2, 1, 0], 256));
+    });
+
+    it('needs about half of the bytes for all levels below the full network', async () => {
+      const { shape } = source(matrix);
+      const units = content().units;
+      const levels = content().levels.map((level, index) =>
+        index === 1 ? { ...level, heads: [3, 3, 3], channels: [7, 7, 7] } : level,
+      );
+      const [split, half] = await Promise.all(
+        (['split', 'F16'] as const).map((dtype) =>
+          publishCheckpoint(memoryStore(), content({ dtype, levels, units })),
+        ),
+      );
+      const bytes = (manifest = split?.manifest, pattern = /blocks.*weight@/) =>
+        Object.entries(manifest?.weights.tensors ?? {})
+          .filter(([name, { dtype }]) => pattern.test(name) && dtype !== 'F32')
+          .reduce((sum, [, { start, end }]) => sum + end - start, 0);
+      expect(bytes()).toBe(bytes(half?.manifest) / 2);
+      expect(bytes(split?.manifest, /levels\.2\.blocks.*weight$/)).toBe(bytes());
+      expect(shape[0]).toBe(7);
+    });
+
+    it('goes on from the level that is next', async () => {
+      const store = memoryStore();
+      await publishCheckpoint(store, content({ dtype: 'split' }));
+      const checkpoint = await openCheckpoint(store, 'tiny');
+      const whole = await Array.fromAsync(checkpoint.levels());
+      const reading = checkpoint.levels()[Symbol.asyncIterator]();
+      await reading.next();
+      await reading.next();
+      const rest = await Array.fromAsync(checkpoint.levels({ from: 2 }));
+      expect(rest).toEqual(whole.slice(2));
+    });
+
+    it('says what is wrong when a scale is missing', async () => {
+      const store = memoryStore();
+      const { digest, manifest } = await publishCheckpoint(store, content({ dtype: 'split' }));
+      const { [`${matrix}.scale@0`]: _, ...others } = manifest.weights.tensors;
+      const changed = { ...manifest, weights: { ...manifest.weights, tensors: others } };
+      const body = new TextEncoder().encode(JSON.stringify(changed));
+      const renamed = await sha256(body);
+      await store.put(`tiny/${renamed}/manifest.json`, body);
+      const weights = await store.get(`tiny/${digest}/weights.safetensors`);
+      await store.put(`tiny/${renamed}/weights.safetensors`, weights.body);
+      const damaged = await openCheckpoint(store, 'tiny', { digest: renamed });
+      await expect(Array.fromAsync(damaged.levels())).rejects.toMatchObject({
+        code: 'invalid-checkpoint',
+        message: expect.stringContaining(matrix),
+      });
+    });
+  });
+
+  it('lets others work while a large level is decoded', async () => {
+    const config = tinyConfig({ width: 256, embeddingWidth: 256, channels: 5000 });
+    const store = memoryStore();
+    await publishTiny(store, { config, dtype: 'F16' });
+    let [turns, before] = [0, 0];
+    const turn = () => {
+      turns++;
+      timer = setTimeout(turn);
+    };
+    let timer = setTimeout(turn);
+    const reading = (await openCheckpoint(store, 'tiny')).levels({
+      onBytes: () => {
+        before = turns;
+      },
+    });
+    const sizes: number[] = [];
+    for await (const { increments } of reading) {
+      const bytes = [...increments.values()].reduce((sum, { data }) => sum + 2 * data.length, 0);
+      sizes.push(bytes);
+      // Once for every megabyte or two.
+      expect(turns - before).toBeGreaterThanOrEqual(Math.floor(bytes / 2 ** 21));
+    }
+    clearTimeout(timer);
+    expect(Math.max(...sizes)).toBeGreaterThan(2 ** 22);
   });
 
   it.each([0, 300, 9000, 12_000])('names the range when byte %i from the end is flipped', async (back) => {

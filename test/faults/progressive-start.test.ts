@@ -1,7 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createNodeGateway, gatewayLog, type ServerOptions } from '../../src/host/index.ts';
 import { memoryStore, type ObjectStore } from '../../src/storage/index.ts';
@@ -22,7 +22,7 @@ describe('a gateway whose store is slow', () => {
   let gateway: Gateway;
   const notes: string[] = [];
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     origin = memoryStore();
     await publishTiny(origin);
     ends = (await openCheckpoint(origin, 'tiny')).manifest.ladder.map(({ end }) => end);
@@ -79,20 +79,26 @@ describe('a gateway whose store is slow', () => {
     expect(await embed()).toMatchObject({ level: '2', limitedBy: 'none' });
   });
 
-  it('gives at its smallest level, while it loads, bit for bit what it gives afterwards', async () => {
-    const { started } = await start(1);
-    await started;
-    const before = await embed('level=0');
-    store.open(end(1));
-    await until(async () => (await embed()).level === '1');
-    const between = await embed('level=1');
-    store.open(end(2));
-    await gateway.loader.loaded();
-    expect((await embed('level=0')).bytes).toBe(before.bytes);
-    expect((await embed('level=1')).bytes).toBe(between.bytes);
-    const others = new Set([before.bytes, between.bytes, (await embed('level=2')).bytes]);
-    expect(others.size).toBe(3);
-  });
+  it.each(['F32', 'split'] as const)(
+    'gives at its smallest level, while it loads, bit for bit what it gives afterwards (%s)',
+    async (dtype) => {
+      origin = memoryStore();
+      await publishTiny(origin, { dtype });
+      ends = (await openCheckpoint(origin, 'tiny')).manifest.ladder.map((level) => level.end);
+      const { started } = await start(1);
+      await started;
+      const before = await embed('level=0');
+      store.open(end(1));
+      await until(async () => (await embed()).level === '1');
+      const between = await embed('level=1');
+      store.open(end(2));
+      await gateway.loader.loaded();
+      expect((await embed('level=0')).bytes).toBe(before.bytes);
+      expect((await embed('level=1')).bytes).toBe(between.bytes);
+      const others = new Set([before.bytes, between.bytes, (await embed('level=2')).bytes]);
+      expect(others.size).toBe(3);
+    },
+  );
 
   it('answers every request while the rest streams in', async () => {
     const { started } = await start(1);

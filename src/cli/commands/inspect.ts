@@ -58,7 +58,7 @@ export function inspect(console: Console): Command {
       if (level) {
         console.print(`\nLevel ${flags.level}: ${(100 * level.share).toFixed(1)} % of the FLOPs`);
         for (const line of blockChart(level, config)) console.print(line);
-        if (level.corrections.length > 0) console.print(`${level.corrections.length} corrected tensors`);
+        if (level.corrections.length > 0) console.print(`${level.corrections.length} tensors of its own`);
       }
     });
 }

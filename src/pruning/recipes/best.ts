@@ -9,5 +9,5 @@ export const best: RecipeInput = {
   correction: { kind: 'best', settings: {} },
   path: { kind: 'best', settings: {} },
   components: 512,
-  storage: 'fp16',
+  storage: 'split',
 };

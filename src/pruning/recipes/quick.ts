@@ -24,5 +24,5 @@ export const quick: RecipeInput = {
   correction: { kind: 'none' },
   path: { kind: 'snapvit' },
   components: 128,
-  storage: 'fp16',
+  storage: 'split',
 };
