@@ -1,12 +1,17 @@
-/** `npm run bench [-- name…] [--quick] [--json] [--out folder]`: runs the benchmarks, one process each. */
+/**
+ * `npm run bench [-- name…] [--quick] [--json] [--out folder]`: runs the benchmarks, one process each. Whole runs that print
+ * tables leave them in `bench/results/`; quick ones and those for programs leave no file unless they are told where.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-const BENCHMARKS = ['engine', 'overhead', 'overload', 'fidelity'] as const;
+const BENCHMARKS = ['engine', 'decode', 'overhead', 'overload', 'fidelity'] as const;
 
 const words = process.argv.slice(2);
 const chosen = words.filter((word) => (BENCHMARKS as readonly string[]).includes(word));
 const flags = words.filter((word) => !chosen.includes(word));
+if (!flags.some((flag) => /^--(quick|json|out)/.test(flag)))
+  flags.push('--out', join(import.meta.dirname, 'results'));
 
 for (const name of chosen.length > 0 ? chosen : BENCHMARKS) {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...flags], {

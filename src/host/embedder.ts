@@ -38,7 +38,7 @@ export async function openEmbedder(
     await served.retire();
     throw error;
   }
-  const decoder = sharpDecoder();
+  const decoder = sharpDecoder({ accuracy: 'fast' });
   return {
     model,
     digest,

@@ -97,7 +97,7 @@ export async function createNodeGateway(options: ServerOptions) {
       registry,
       scheduler,
       limiter: new RateLimiter(clock),
-      decoder: sharpDecoder(),
+      decoder: sharpDecoder({ accuracy: 'fast' }),
       clock,
       observers: [metrics.observe, log.request],
       metrics: metrics.render,

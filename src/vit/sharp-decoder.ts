@@ -22,11 +22,23 @@ sharp.cache(false);
 /** A decoded picture, oriented. */
 export type DecodedPicture = Picture;
 
+export interface SharpDecoderOptions {
+  /**
+   * `exact`: as Pillow resizes, from every pixel; for what is measured or compared with other implementations. `fast`: from
+   * twice the wanted size on blocks of pixels are averaged first, and a JPEG of at least four times the wanted size is
+   * decoded at a half, a quarter or an eighth of its own by leaving out high frequencies of its cosine transform, so that at
+   * least twice the wanted size is left for the filter. Pixels then differ by less than 1.1 levels of 255 in the mean, and
+   * embeddings by a cosine of at least 0.998 (`bench/results/decode.md`). Below twice the size: the same bits.
+   * @default 'exact'
+   */
+  readonly accuracy?: 'exact' | 'fast';
+}
+
 /**
  * Decodes with libvips. Orientation by EXIF, first frame of animations, alpha over white, greyscale and CMYK to RGB,
  * 16 bits to 8.
  */
-export function sharpDecoder(): ImageDecoder {
+export function sharpDecoder({ accuracy = 'exact' }: SharpDecoderOptions = {}): ImageDecoder {
   return {
     mediaTypes: Object.values(FORMATS),
     async decode(image, config, options = {}) {
@@ -34,7 +46,9 @@ export function sharpDecoder(): ImageDecoder {
       const crop = cropGeometry(config, width, height);
       const square = { left: crop.left, top: crop.top, width: crop.size, height: crop.size };
       const target = { width: crop.resizeWidth, height: crop.resizeHeight };
-      const resized = enlarges({ width, height }, target)
+      const here =
+        enlarges({ width, height }, target) || (accuracy === 'exact' && halves({ width, height }, target));
+      const resized = here
         ? resizePicture(await finish(pipeline), target, square, config.preprocessing.interpolation)
         : await finish(shrink(pipeline, target, config).extract(square));
       return normalise(resized.data, config, new Float32Array(3 * crop.size ** 2));
@@ -75,6 +89,11 @@ interface Size {
 /** libvips enlarges with a shift of half a pixel; where a side grows, pictures are resampled here instead. */
 function enlarges(from: Size, to: Size): boolean {
   return to.width > from.width || to.height > from.height;
+}
+
+/** From twice the size on libvips averages blocks of pixels before it applies the filter, where Pillow widens the filter. */
+function halves(from: Size, to: Size): boolean {
+  return from.width >= 2 * to.width || from.height >= 2 * to.height;
 }
 
 function shrink(pipeline: Sharp, { width, height }: Size, config: VitConfig): Sharp {
