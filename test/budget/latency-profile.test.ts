@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LatencyProfile, StoredProfileSchema } from '../../src/budget/index.ts';
-import { uniform } from '../support/tiny-vit.ts';
-
-/** Standard normal numbers (Box and Muller). */
-function normal(seed: number): () => number {
-  const next = uniform(seed);
-  const unit = () => Math.max(1e-9, (next() + 1) / 2);
-  return () => Math.sqrt(-2 * Math.log(unit())) * Math.cos(2 * Math.PI * unit());
-}
+import { normal } from '../support/normal.ts';
 
 function measured(): LatencyProfile {
   const profile = new LatencyProfile();
