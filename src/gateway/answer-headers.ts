@@ -9,6 +9,7 @@ export const EXPOSED_HEADERS = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'traceresponse',
 ];
 
 const digits = (value: number, places: number): number => Number(value.toFixed(places));

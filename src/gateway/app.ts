@@ -42,7 +42,15 @@ export function createGateway(
   app.use(
     cors({
       origin: '*',
-      allowHeaders: ['Authorization', 'Content-Type', 'Compute-Budget', 'X-Request-Id', 'X-Api-Key'],
+      allowHeaders: [
+        'Authorization',
+        'Content-Type',
+        'Compute-Budget',
+        'X-Request-Id',
+        'X-Api-Key',
+        'traceparent',
+        'tracestate',
+      ],
       exposeHeaders: EXPOSED_HEADERS,
       maxAge: 86_400,
     }),

@@ -68,9 +68,10 @@ async function embedEntered(
 async function embedOne(
   { decoder, scheduler, clock }: GatewayOptions,
   limits: Limits,
-  { model, budget, vector, tier, received, signal }: EmbedImages,
+  { model, budget, vector, tier, received, arrived, signal }: EmbedImages,
   input: () => Promise<ImageInput>,
 ): Promise<EmbeddedImage> {
+  const started = clock.now();
   try {
     const { bytes, fetchMs } = await input();
     if (bytes.length === 0) throw new Problem('undecodable-image', 'The image is empty: 0 bytes arrived.');
@@ -88,6 +89,7 @@ async function embedOne(
         fidelity,
         limitedBy,
         predicted,
+        beganMs: started - arrived,
         inferMs: answer.inferred,
         queueMs: answer.queued,
         decodeMs,

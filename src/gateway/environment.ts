@@ -17,6 +17,7 @@ export interface Notes {
   code?: ProblemCode;
   model?: string;
   items?: readonly ItemRecord[];
+  receivedMs?: number;
   budgetMet?: boolean;
   limitedBy?: LimitedBy;
 }

@@ -6,3 +6,4 @@ export { openApiDocument } from './openapi.ts';
 export type { Asset, FetchImage, GatewayOptions } from './options.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { EmbeddingsResponse, ModelResponse } from './request-schemas.ts';
+export type { Trace, Tracer } from './tracing.ts';

@@ -8,18 +8,22 @@ import { asProblem, problemResponse } from './problem-response.ts';
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Gives every request an id, turns what is thrown into a problem, and tells the observers about the answer. */
-export function observe({ clock, observers = [] }: GatewayOptions) {
+export function observe({ clock, observers = [], tracer }: GatewayOptions) {
   return async function observe(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
     const arrived = clock.now();
     const given = c.req.header('X-Request-Id');
     const requestId = given && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+    const trace = c.req.path.includes('/v1/')
+      ? tracer?.begin(c.req.header('traceparent'), c.req.header('tracestate'))
+      : undefined;
     const notes = {};
     c.set('requestId', requestId);
     c.set('arrived', arrived);
     c.set('notes', notes);
     await next();
     c.header('X-Request-Id', requestId);
-    if (observers.length === 0) return;
+    if (trace) c.header('traceresponse', trace.context);
+    if (observers.length === 0 && !trace) return;
     const record = {
       event: 'request',
       requestId,
@@ -29,9 +33,11 @@ export function observe({ clock, observers = [] }: GatewayOptions) {
       tier: c.get('tier'),
       durationMs: clock.now() - arrived,
       items: [],
+      traceId: trace?.traceId,
       ...notes,
     } as const;
     for (const observer of observers) observer(record);
+    trace?.end(record);
   };
 }
 

@@ -2,6 +2,7 @@ import type { Clock, ModelRegistry, RateLimiter, Scheduler } from '../serving/in
 import type { ImageDecoder } from '../vit/index.ts';
 import type { Limits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
+import type { Tracer } from './tracing.ts';
 
 /** Everything that the application works with; entry points make it for their platform. */
 export interface GatewayOptions {
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   readonly fetchImage?: FetchImage;
   /** Told about every request, once it is answered: logs, metrics. */
   readonly observers?: readonly ((record: RequestRecord) => void)[];
+  /** Makes traces of the requests under `/v1/`. */
+  readonly tracer?: Tracer;
   /** The metrics page. */
   readonly metrics?: () => Promise<{ readonly body: string; readonly contentType: string }>;
   /** Files of the playground, by path (`/`, `/playground.js`). */

@@ -16,6 +16,10 @@ export interface RequestRecord {
   readonly model?: string | undefined;
   /** From the first byte read to the answer made, ms. */
   readonly durationMs: number;
+  /** From the first byte read to the body complete, ms; absent where no body was read to its end. */
+  readonly receivedMs?: number | undefined;
+  /** Of the request's trace, where traces are made. */
+  readonly traceId?: string | undefined;
   readonly items: readonly ItemRecord[];
   /** Whether the latency target was met; absent without one. */
   readonly budgetMet?: boolean | undefined;
@@ -32,6 +36,8 @@ export interface ItemRecord {
   readonly limitedBy: LimitedBy;
   /** Expected when it was dispatched, and measured, ms. */
   readonly predicted: number;
+  /** From the request's first byte to the beginning of this image's first phase, ms; the phases follow without gaps. */
+  readonly beganMs: number;
   readonly inferMs: number;
   readonly queueMs: number;
   readonly decodeMs: number;

@@ -4,6 +4,7 @@ export { type Embedder, openEmbedder } from './embedder.ts';
 export { type FetchImageOptions, imageFetcher } from './fetch-image.ts';
 export { localFolder } from './local-folder.ts';
 export { type GatewayLog, gatewayLog, type LogFormat } from './log.ts';
+export { type TraceSettings, traceSettings } from './otel/index.ts';
 export { createNodeGateway, type RunningServer, type ServerOptions, startServer } from './server.ts';
 export { optionsFromEnvironment } from './settings.ts';
 export { readTiers } from './tiers-file.ts';

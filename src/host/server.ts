@@ -10,6 +10,7 @@ import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
 import { type GatewayLog, gatewayLog } from './log.ts';
 import { ModelLoader } from './model-loader.ts';
+import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
 import { prometheusMetrics } from './prometheus.ts';
 import { readTiers, watchTiers } from './tiers-file.ts';
 import { VERSION } from './version.ts';
@@ -37,6 +38,8 @@ export interface ServerOptions {
   /** How often the store is asked for newer versions, ms; 0 never. @default 10_000 */
   readonly pollMs?: number | undefined;
   readonly log?: GatewayLog | undefined;
+  /** Where traces go; from the environment: `traceSettings(process.env)`. None if absent. */
+  readonly traces?: TraceSettings | undefined;
 }
 
 export interface RunningServer {
@@ -92,6 +95,7 @@ export async function createNodeGateway(options: ServerOptions) {
         ([name, limits]) => (tier !== undefined && name !== tier) || answers(model, limits),
       ),
   });
+  const exporter = options.traces && new SpanExporter(options.traces, log.note);
   const app = createGateway(
     {
       registry,
@@ -107,6 +111,8 @@ export async function createNodeGateway(options: ServerOptions) {
       ...(tier !== undefined && { tier }),
       ...(basePath !== undefined && { basePath }),
       ...(fetchImage && { fetchImage }),
+      ...(options.traces &&
+        exporter && { tracer: requestTracer(options.traces, (spans) => exporter.add(spans)) }),
     },
     log.internal,
   );
@@ -114,8 +120,9 @@ export async function createNodeGateway(options: ServerOptions) {
     unwatch();
     await loader.stop();
     await registry.dispose();
+    await exporter?.flush();
   };
-  return { app, loader, scheduler, registry, dispose };
+  return { app, loader, scheduler, registry, dispose, flush: async () => exporter?.flush() };
 }
 
 /**

@@ -3,6 +3,7 @@ import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
 import { imageFetcher } from './fetch-image.ts';
 import { gatewayLog } from './log.ts';
+import { traceSettings } from './otel/index.ts';
 import type { ServerOptions } from './server.ts';
 
 const list = z
@@ -47,6 +48,7 @@ export async function optionsFromEnvironment(
     workers: settings.CONCERTINA_WORKERS,
     port: settings.PORT,
     host: settings.HOST,
+    traces: traceSettings(environment),
     log: gatewayLog('json', (line) => void process.stdout.write(`${line}\n`)),
   };
 }

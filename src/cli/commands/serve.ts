@@ -5,6 +5,7 @@ import {
   type LogFormat,
   type RunningServer,
   startServer,
+  traceSettings,
 } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -88,6 +89,7 @@ Example:
         fetchImage: flags.allowUrl && imageFetcher({ allow: flags.allowUrl }),
         store,
         log: gatewayLog(flags.log, console.print),
+        traces: traceSettings(process.env),
       });
       console.say(`Serving ${flags.store} at ${server.url}`);
       await untilStopped(server, console);

@@ -30,6 +30,7 @@ export function embed(options: GatewayOptions) {
     checkMediaType(type, options.decoder.mediaTypes);
     const bytes = await readBody(c.req.raw, limits, options.clock);
     const received = options.clock.now();
+    c.get('notes').receivedMs = received - c.get('arrived');
     const form = /^multipart\//i.test(type) ? await readForm(bytes, type, c) : readQuery(bytes, c);
     checkCount(form.images.length, limits);
     const model = options.registry.get(form.model);

@@ -23,6 +23,7 @@ export function embeddings(options: GatewayOptions) {
       );
     const bytes = await readBody(c.req.raw, limits, options.clock);
     const received = options.clock.now();
+    c.get('notes').receivedMs = received - c.get('arrived');
     const body = parse(bytes);
     const inputs = (Array.isArray(body.input) ? body.input : [body.input]).map((item) =>
       typeof item === 'string' ? item : item.image,

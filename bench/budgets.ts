@@ -1,0 +1,87 @@
+/**
+ * Budgets kept: requests of mixed budgets at 60 % of capacity on the sample model, through the scheduler and the engine.
+ * `node bench/budgets.ts [--quick] [--json] [--out folder]`
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openCheckpoint } from '../src/checkpoint/index.ts';
+import { createOnnxModel } from '../src/engine/index.ts';
+import { prune } from '../src/pruning/index.ts';
+import { ServedModel, systemClock } from '../src/serving/index.ts';
+import { memoryStore } from '../src/storage/index.ts';
+import { type BudgetsRun, driveBudgets, TARGETS } from './budgets-drive.ts';
+import { machine } from './machine.ts';
+
+const LOADS = [0.3, 0.6, 0.9] as const;
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, out: { type: 'string' } },
+});
+const requests = values.quick ? 500 : 2000;
+
+const assets = join(import.meta.dirname, '../assets');
+const store = memoryStore();
+const work = await mkdtemp(join(tmpdir(), 'concertina-budgets-'));
+await prune({
+  model: join(assets, 'sample-model'),
+  images: join(assets, 'sample-images'),
+  store,
+  name: 'sample',
+  work,
+  recipe: 'quick',
+});
+const { digest, manifest, levels } = await openCheckpoint(store, 'sample');
+const engine = await createOnnxModel({ config: manifest.config, variants: manifest.ladder });
+const model = new ServedModel('sample', digest, manifest, engine, systemClock);
+const runs: { load: number; run: BudgetsRun }[] = [];
+try {
+  await model.load(levels());
+  for (const load of LOADS) {
+    const run = await driveBudgets(model, { requests, load, calibration: values.quick ? 300 : 1500 });
+    runs.push({ load, run });
+    const { broken, refused, ...figures } = run;
+    process.stdout.write(
+      values.json
+        ? `${JSON.stringify({ load, ...figures, broken: broken.length, refused: refused.length })}\n`
+        : `${row(load, run)}\n`,
+    );
+  }
+} finally {
+  await model.retire();
+  await rm(work, { recursive: true, force: true });
+}
+
+function row(
+  load: number,
+  { requests, capacity, targets, met, predictionError, broken, refused }: BudgetsRun,
+): string {
+  const [before, after] = capacity;
+  return `| ${[
+    `${100 * load} %`,
+    requests,
+    `${before.toFixed(0)} / ${after.toFixed(0)}`,
+    `**${((100 * met) / targets).toFixed(2)} %** of ${targets}`,
+    `${(100 * predictionError).toFixed(1)} %`,
+    broken.length,
+    refused.length,
+  ].join(' | ')} |`;
+}
+
+if (values.out !== undefined) {
+  await mkdir(values.out, { recursive: true });
+  await writeFile(
+    join(values.out, 'budgets.md'),
+    `# Budgets kept
+
+Made by \`node bench/budgets.ts --out bench/results\`. ${machine()}
+The sample model under \`quick\`, Poisson arrivals, a fifth each: latency; latency with a fidelity floor; FLOP share; level;
+fidelity floor. Latency targets are log-uniform between ${TARGETS[0]} and ${TARGETS[1]} times the full network's time. Prediction error: median of
+|measured - predicted| / measured. Broken: requests whose \`flops\`, \`level\` or \`fidelity\` was not kept.
+
+| load | requests | capacity before / after, 1/s | latency targets met | prediction error | broken | refused |
+|---|---|---|---|---|---|---|
+${runs.map(({ load, run }) => row(load, run)).join('\n')}
+`,
+  );
+}

@@ -1,0 +1,3 @@
+export { SpanExporter } from './exporter.ts';
+export { type TraceSettings, traceSettings } from './settings.ts';
+export { requestTracer } from './tracer.ts';
