@@ -1,4 +1,4 @@
-import type { EmbedOptions, LimitedBy } from './types.ts';
+import type { EmbedOptions, LimitedBy, Precision } from './types.ts';
 
 /** The budget terms of the options as a `Compute-Budget` header; empty when there are none. */
 export function budgetHeader({
@@ -29,6 +29,8 @@ export function readApplied(header: string) {
     level: value('level'),
     flops: value('flops'),
     fidelity: value('fidelity'),
+    // Only what is not fp32 is named.
+    precision: (members.get('precision') ?? 'fp32') as Precision, // the contract's words
     predicted: value('predicted'),
     limitedBy: (members.get('limited-by') ?? 'none') as LimitedBy, // the contract's words
   };

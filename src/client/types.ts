@@ -23,6 +23,9 @@ export interface EmbedOptions {
 
 export type LimitedBy = 'none' | 'latency' | 'flops' | 'level' | 'tier' | 'pressure' | 'loading';
 
+/** Arithmetic that a level was run in. */
+export type Precision = 'fp32' | 'int8';
+
 export interface Embedding {
   readonly embedding: Float32Array;
   readonly level: number;
@@ -30,6 +33,7 @@ export interface Embedding {
   readonly flops: number;
   /** Published mean cosine to the full network's embedding. */
   readonly fidelity: number;
+  readonly precision: Precision;
   /** Expected engine time, ms. */
   readonly predicted: number;
   readonly limitedBy: LimitedBy;
@@ -61,6 +65,14 @@ export interface Level {
   readonly heads: readonly number[];
   readonly channels: readonly number[];
   readonly merge: readonly number[];
+  /** What the level is worth and takes in each arithmetic of the gateway; the members above are of fp32. */
+  readonly precisions: Readonly<Partial<Record<Precision, Worth>>>;
+}
+
+export interface Worth {
+  readonly fidelity: number;
+  readonly fidelity_p5: number;
+  readonly predicted_ms?: number | undefined;
 }
 
 export interface Model {
@@ -70,5 +82,12 @@ export interface Model {
   readonly image_size: number;
   readonly dimensions: number;
   readonly components: number;
+  /** Of the full network: blocks, heads and channels of each, tokens of an image. */
+  readonly blocks: {
+    readonly depth: number;
+    readonly heads: number;
+    readonly channels: number;
+    readonly tokens: number;
+  };
   readonly ladder: readonly Level[];
 }

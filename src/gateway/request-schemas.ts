@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ComputeBudgetSchema } from '../budget/index.ts';
+import { PrecisionSchema } from '../checkpoint/index.ts';
 
 const image = z
   .union([z.string(), z.strictObject({ image: z.string() })])
@@ -64,7 +65,16 @@ export const LevelResponseSchema = z.object({
   heads: z.array(z.int()),
   channels: z.array(z.int()),
   merge: z.array(z.int()),
+  precisions: z
+    .partialRecord(
+      PrecisionSchema,
+      z.object({ fidelity: z.number(), fidelity_p5: z.number(), predicted_ms: z.number().optional() }),
+    )
+    .describe(
+      'What the level is worth and takes in each arithmetic of this gateway; the members above are of fp32',
+    ),
 });
+export type LevelResponse = z.infer<typeof LevelResponseSchema>;
 
 export const ModelResponseSchema = z.object({
   id: z.string(),

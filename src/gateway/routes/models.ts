@@ -1,9 +1,10 @@
 import type { Context } from 'hono';
+import type { Level, Precision } from '../../checkpoint/index.ts';
 import type { ServedModel } from '../../serving/index.ts';
 import { totalTokens } from '../../vit/index.ts';
 import type { GatewayEnvironment } from '../environment.ts';
 import type { GatewayOptions } from '../options.ts';
-import type { ModelResponse } from '../request-schemas.ts';
+import type { LevelResponse, ModelResponse } from '../request-schemas.ts';
 
 /** `GET /v1/models` */
 export function listModels({ registry }: GatewayOptions) {
@@ -39,22 +40,33 @@ function describe(model: ServedModel): ModelResponse {
       channels: config.channels,
       tokens: totalTokens(config),
     },
-    ladder: model.ladder.map((level, index) => {
-      const loaded = index <= model.loaded;
-      return {
-        level: index,
-        flops: level.share,
-        gflops: level.flops / 1e9,
-        params: level.params,
-        memory: level.memory,
-        fidelity: level.fidelity.fp32.mean,
-        fidelity_p5: level.fidelity.fp32.p5,
-        ...(loaded ? { predicted_ms: Number(model.predict(index, 'fp32').toFixed(3)) } : {}),
-        loaded,
-        heads: level.heads,
-        channels: level.channels,
-        merge: level.merge,
-      };
-    }),
+    ladder: model.ladder.map((level, index) => describeLevel(model, level, index)),
+  };
+}
+
+function describeLevel(model: ServedModel, level: Level, index: number): LevelResponse {
+  const loaded = index <= model.loaded;
+  const predicted = (precision: Precision) => Number(model.predict(index, precision).toFixed(3));
+  return {
+    level: index,
+    flops: level.share,
+    gflops: level.flops / 1e9,
+    params: level.params,
+    memory: level.memory,
+    fidelity: level.fidelity.fp32.mean,
+    fidelity_p5: level.fidelity.fp32.p5,
+    ...(loaded ? { predicted_ms: predicted('fp32') } : {}),
+    loaded,
+    heads: level.heads,
+    channels: level.channels,
+    merge: level.merge,
+    precisions: Object.fromEntries(
+      model.precisions.flatMap((precision) => {
+        const worth = level.fidelity[precision];
+        if (!worth) return [];
+        const time = loaded ? { predicted_ms: predicted(precision) } : {};
+        return [[precision, { fidelity: worth.mean, fidelity_p5: worth.p5, ...time }]];
+      }),
+    ),
   };
 }
