@@ -8,9 +8,9 @@ const exp = (at, low, high) => low * (high / low) ** at;
 
 const flops = {
   label: 'Share of the full network’s FLOPs',
+  note: 'The best level within this share of the work. Ticks are the levels of the ladder.',
   start: () => 0.7,
-  note: () => 'The best level within this share of the work. Ticks are the levels of the ladder.',
-  unit: (_, model) => `of ${(model.ladder.at(-1)?.gflops ?? 0).toPrecision(3)} GFLOPs`,
+  unit: (model) => `of ${(model.ladder.at(-1)?.gflops ?? 0).toPrecision(3)} GFLOPs`,
   read: (at, model) => Math.round(100 * (lowShare(model) + at * (1 - lowShare(model)))) / 100,
   write: (value, model) => clamp((value - lowShare(model)) / (1 - lowShare(model))),
   show: (value) => percent(value),
@@ -21,27 +21,34 @@ const flops = {
 
 /** The slider begins at what the smallest level takes, so that every position is feasible. */
 function lowShare({ ladder }) {
-  return Math.ceil(Math.min(...ladder.map((level) => level.flops)) * 100) / 100;
+  return Math.min(0.99, Math.ceil(Math.min(...ladder.map((level) => level.flops)) * 100) / 100);
 }
 
 const latency = {
   label: 'Latency target in milliseconds',
+  note: 'The best level expected to answer in time, decoding and waiting included. A target: a level always runs.',
   start: (model, decodeMs) => {
     const times = predictions(model);
     return decodeMs + times[Math.floor(times.length / 2)] * 1.15;
   },
-  note: () => 'The best level expected to answer in time, decoding and waiting included. A target: a level always runs.',
   unit: () => 'on the server',
   read: (at, model) => tidy(exp(at, ...latencyRange(model))),
   write: (value, model) => log(value, ...latencyRange(model)),
   show: (value) => ms(value),
   header: (value) => `latency=${value}`,
   client: (value) => ({ latency: value }),
-  tick: (level, decodeMs) => (level.predicted_ms ?? Number.NaN) + decodeMs,
+  tick: (level, decodeMs) => fastest(level) + decodeMs,
 };
 
+/** Predicted time in the fastest arithmetic, ms; NaN while it is not known. */
+function fastest({ predicted_ms: own = Number.NaN, precisions = {} }) {
+  const times = Object.values(precisions).map(({ predicted_ms: time = Number.NaN }) => time);
+  const known = [own, ...times].filter(Number.isFinite);
+  return known.length > 0 ? Math.min(...known) : Number.NaN;
+}
+
 function predictions({ ladder }) {
-  const times = ladder.map((level) => level.predicted_ms).filter((time) => time !== undefined);
+  const times = ladder.map(fastest).filter(Number.isFinite);
   return times.length > 0 ? times.sort((a, b) => a - b) : [10];
 }
 
@@ -54,8 +61,8 @@ const tidy = (value) => Number(value.toPrecision(value < 10 ? 2 : 3));
 
 const atLeast = {
   label: 'Least fidelity',
+  note: 'The fastest level whose embeddings are at least this close to the full network’s.',
   start: () => 0.9,
-  note: () => 'The fastest level whose embeddings are at least this close to the full network’s.',
   unit: () => 'mean cosine, at least',
   // Half of the slider for the last tenth, where the differences matter.
   read: (at) => Math.round(1000 * (at < 0.5 ? 0.4 + at : 0.8 + at * 0.2)) / 1000,

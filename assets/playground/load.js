@@ -118,14 +118,20 @@ function mix(readings, levels) {
       part.classList.toggle('deep', depth > 0.45);
       bar.append(part);
     }
-    const words = parts.map(({ level, share }) => `level ${level}: ${percent(share)}`).join(', ');
+    const of = (metric) => total(last, metric, (labels) => labels.tier === tier);
     return el('div', { class: 'mix-row' },
       el('h3', { text: tier }),
       bar,
-      el('p', { class: 'small muted', text: sum > 0 ? `${sum} images: ${words}` : 'No images in the last minute' }),
+      el('p', { class: 'small muted' },
+        el('span', { text: sum > 0 ? `${sum} images: ${inWords(parts)}` : 'No images in the last minute' }),
+        el('span', { text: `${of('concertina_waiting')} waiting, ${of('concertina_running')} running` }),
+      ),
     );
   });
 }
+
+const inWords = (parts) =>
+  parts.map(({ level, share }) => `${share < 0.005 ? 'under 1 %' : percent(share)} at level ${level}`).join(', ');
 
 /** The button that makes load: six connections, as many as a browser opens, with eight images a request. */
 function press(context) {

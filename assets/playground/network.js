@@ -14,46 +14,54 @@ export function networkPicture(table, { blocks, ladder }) {
     el('thead', {}, el('tr', {},
       el('th', { scope: 'col', text: 'Block' }),
       el('th', { scope: 'col', text: `Heads of ${blocks.heads}` }),
-      el('th', { scope: 'col', class: 'middle', text: `Channels of ${blocks.channels}` }),
-      el('th', { scope: 'col', class: 'number', text: merges ? 'Tokens' : '' }),
+      el('th', { scope: 'col', text: `Channels of ${blocks.channels}` }),
+      ...(merges ? [el('th', { scope: 'col', text: `Tokens of ${blocks.tokens}` })] : []),
     )),
     el('tbody', {}, ...rows.map(({ element }) => element)),
   );
-  if (!merges) table.classList.add('no-tokens');
-  else table.classList.remove('no-tokens');
   return {
     fold({ heads, channels, merge }) {
       let tokens = blocks.tokens;
       rows.forEach(({ show }, block) => {
-        const merged = merge[block] ?? 0;
-        tokens -= merged;
-        show(heads[block] ?? 0, channels[block] ?? 0, tokens, merged);
+        tokens -= merge[block] ?? 0;
+        show(heads[block] ?? 0, channels[block] ?? 0, tokens);
       });
     },
   };
 }
 
-function row(block, { heads, channels }, merges) {
+function row(block, { heads, channels, tokens }, merges) {
   const dots = Array.from({ length: heads }, () => el('i'));
   const headCount = el('span', { class: 'count' });
-  const bar = el('span', { class: 'kept' });
-  const channelCount = el('span', { class: 'count' });
-  const tokenCount = el('span');
-  const mergedCount = el('span', { class: 'merged' });
+  const mlp = bellows('kept', channels);
+  const left = bellows('kept tokens', tokens);
+  const drawnDots = el('span', { class: 'dots', 'aria-hidden': 'true' }, ...dots);
   return {
     element: el('tr', {},
       el('th', { scope: 'row', text: String(block + 1) }),
-      el('td', {}, el('span', { class: 'cell' }, el('span', { class: 'dots', 'aria-hidden': 'true' }, ...dots), headCount)),
-      el('td', {}, el('span', { class: 'cell' }, el('span', { class: 'bellows', 'aria-hidden': 'true' }, bar), channelCount)),
-      el('td', { class: 'number' }, ...(merges ? [tokenCount, mergedCount] : [])),
+      el('td', {}, el('span', { class: 'cell' }, drawnDots, headCount)),
+      el('td', {}, mlp.element),
+      ...(merges ? [el('td', {}, left.element)] : []),
     ),
-    show(keptHeads, keptChannels, tokens, merged) {
+    show(keptHeads, keptChannels, keptTokens) {
       dots.forEach((dot, i) => dot.classList.toggle('on', i < keptHeads));
       headCount.textContent = String(keptHeads);
-      style(bar, { transform: `scaleX(${keptChannels / channels})` });
-      channelCount.textContent = String(keptChannels);
-      tokenCount.textContent = String(tokens);
-      mergedCount.textContent = merged > 0 ? ` −${merged}` : '';
+      mlp.fold(keptChannels);
+      left.fold(keptTokens);
+    },
+  };
+}
+
+/** A bar that folds towards its middle, and its number. */
+function bellows(kind, most) {
+  const bar = el('span', { class: kind });
+  const count = el('span', { class: 'count' });
+  const track = el('span', { class: 'bellows', 'aria-hidden': 'true' }, bar);
+  return {
+    element: el('span', { class: 'cell' }, track, count),
+    fold(kept) {
+      style(bar, { transform: `scaleX(${kept / most})` });
+      count.textContent = String(kept);
     },
   };
 }

@@ -7,7 +7,8 @@ const EDGE = { top: 16, right: 18, bottom: 40, left: 52 };
 /**
  * @param {HTMLElement} into
  * @param {() => object | undefined} describe the plot: `label` for screen readers, `x` and `y` axes (`from`, `to`,
- *   `ticks`, `text`, `title`), `band` and `line` of `[x, y]` points, `dots` (`x`, `y`, `name`, `text`, `current`), `rings`
+ *   `ticks`, `text`, `title`), `band` of `[x, y]` points, `lines` (`class` and `points`), `dots` (`class`, `x`, `y`,
+ *   `name`, `text`, `current`), `rings` (`class`, `x`, `y`)
  * @returns a function that draws again
  */
 export function plot(into, describe) {
@@ -21,7 +22,7 @@ export function plot(into, describe) {
   return draw;
 }
 
-function picture({ label, x, y, band = [], line, dots, rings = [] }, width) {
+function picture({ label, x, y, band = [], lines, dots, rings = [] }, width) {
   const px = (value) => EDGE.left + ((value - x.from) / (x.to - x.from)) * (width - EDGE.left - EDGE.right);
   const py = (value) => HEIGHT - EDGE.bottom - ((value - y.from) / (y.to - y.from)) * (HEIGHT - EDGE.top - EDGE.bottom);
   const path = (points) => points.map(([a, b], i) => `${i === 0 ? 'M' : 'L'}${px(a).toFixed(1)} ${py(b).toFixed(1)}`).join('');
@@ -36,13 +37,14 @@ function picture({ label, x, y, band = [], line, dots, rings = [] }, width) {
     root.append(svg('text', { class: 'tick', x: px(value), y: HEIGHT - EDGE.bottom + 20, 'text-anchor': 'middle' }, x.text(value)));
   root.append(svg('text', { class: 'tick', x: width - EDGE.right, y: HEIGHT - 4, 'text-anchor': 'end' }, x.title));
   if (band.length > 0) root.append(svg('path', { class: 'band', d: `${path(band)}Z` }));
-  root.append(svg('path', { class: 'line', d: path(line) }));
-  for (const ring of rings) root.append(svg('circle', { class: 'ring', cx: px(ring.x), cy: py(ring.y), r: 6.5 }));
-  for (const { x: at, y: value, name, text, current } of dots)
+  for (const { class: kind, points } of lines) root.append(svg('path', { class: `line ${kind}`, d: path(points) }));
+  for (const { class: kind, x: at, y: value } of rings)
+    root.append(svg('circle', { class: `ring ${kind}`, cx: px(at), cy: py(value), r: 6.5 }));
+  for (const { class: kind, x: at, y: value, name, text, current } of dots)
     root.append(
-      svg('g', { class: current ? 'dot current' : 'dot' },
+      svg('g', { class: `dot ${kind}${current ? ' current' : ''}` },
         svg('circle', { cx: px(at), cy: py(value), r: current ? 6 : 4 }),
-        svg('text', { x: px(at), y: py(value) - 11, 'text-anchor': 'middle' }, name),
+        svg('text', { x: px(at), y: py(value) + (kind === 'fp32' ? -12 : 21), 'text-anchor': 'middle' }, name),
         svg('title', {}, text),
       ),
     );

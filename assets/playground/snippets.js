@@ -8,47 +8,56 @@ const LANGUAGES = [
   ['python', 'Python', python],
 ];
 const host = () => BASE.href.replace(/\/$/, '');
+const address = ({ model }) => `${host()}/v1/embed?model=${encodeURIComponent(model)}`;
 
-function curl({ type, file, model, header }) {
+/** A sample comes from this gateway, so that what is copied runs anywhere; a file of one's own from the disk. */
+const sampleAddress = ({ sample }) => sample && `${host()}/samples/${sample}`;
+
+function curl(request) {
+  const { type, file, header } = request;
+  const from = sampleAddress(request);
   return [
-    `curl -i --data-binary @${file} -H 'Content-Type: ${type}' \\`,
+    ...(from ? [`curl -s '${from}' |`] : []),
+    `curl -i --data-binary ${from ? '@-' : `'@${file}'`} -H 'Content-Type: ${type}' \\`,
     ...(apiKey() ? [`  -H "Authorization: Bearer $CONCERTINA_KEY" \\`] : []),
     `  -H 'Compute-Budget: ${header}' \\`,
-    `  '${host()}/v1/embed?model=${encodeURIComponent(model)}'`,
+    `  '${address(request)}'`,
   ].join('\n');
 }
 
-function typescript({ file, model, budget }) {
-  const options = Object.entries({ model: `'${model}'`, ...budget }).map(([name, value]) => `${name}: ${value}`);
+function typescript(request) {
+  const { file, model, budget } = request;
+  const options = Object.entries({ model: JSON.stringify(model), ...budget }).map(([name, value]) => `${name}: ${value}`);
   const key = apiKey() ? ', apiKey: process.env.CONCERTINA_KEY' : '';
+  const from = sampleAddress(request);
   return [
-    `import { readFile } from 'node:fs/promises';`,
+    ...(from ? [] : [`import { readFile } from 'node:fs/promises';`]),
     `import { ConcertinaClient } from 'concertina/client';`,
     '',
     `const client = new ConcertinaClient({ baseUrl: '${host()}'${key} });`,
-    `const image = await readFile('${file}');`,
+    from ? `const image = await (await fetch('${from}')).blob();` : `const image = await readFile(${JSON.stringify(file)});`,
     `const { embedding, level, fidelity } = await client.embed(image, { ${options.join(', ')} });`,
+    'console.log(embedding.length, level, fidelity);',
   ].join('\n');
 }
 
-function python({ type, file, model, header }) {
+function python(request) {
+  const { type, file, header } = request;
+  const from = sampleAddress(request);
   return [
+    'import json',
     ...(apiKey() ? ['import os'] : []),
-    'import requests',
+    'from urllib.request import Request, urlopen',
     '',
-    'answer = requests.post(',
-    `    "${host()}/v1/embed",`,
-    `    params={"model": "${model}"},`,
-    `    data=open("${file}", "rb").read(),`,
-    '    headers={',
-    `        "Content-Type": "${type}",`,
-    `        "Compute-Budget": "${header}",`,
-    ...(apiKey() ? ['        "Authorization": "Bearer " + os.environ["CONCERTINA_KEY"],'] : []),
-    '    },',
-    ')',
-    'answer.raise_for_status()',
-    'embedding = answer.json()["embedding"]',
-    'print(answer.headers["Compute-Applied"])',
+    from ? `image = urlopen("${from}").read()` : `image = open(${JSON.stringify(file)}, "rb").read()`,
+    'headers = {',
+    `    "Content-Type": "${type}",`,
+    `    "Compute-Budget": "${header}",`,
+    ...(apiKey() ? ['    "Authorization": "Bearer " + os.environ["CONCERTINA_KEY"],'] : []),
+    '}',
+    `with urlopen(Request("${address(request)}", image, headers)) as answer:`,
+    '    print(answer.headers["Compute-Applied"])',
+    '    embedding = json.load(answer)["embedding"]',
   ].join('\n');
 }
 

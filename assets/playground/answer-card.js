@@ -1,0 +1,58 @@
+/** What the gateway ran, why, and what it cost. */
+import { byId, el } from './dom.js';
+import { serverTime, showTiming } from './timing.js';
+import { because, fidelity, ms, percent, worth } from './words.js';
+
+/**
+ * @param {object} answer
+ * @param {object} model
+ * @param {{ kind: string, value: number }} asked
+ */
+export function showAnswer(answer, model, asked) {
+  const level = model.ladder[answer.level];
+  if (!level) return;
+  const full = model.ladder.length - 1;
+  byId('answer-level').replaceChildren(
+    `Level ${answer.level}`,
+    el('span', { class: 'muted', text: answer.level === full ? ', the full network' : ` of ${full}` }),
+    ...(answer.precision === 'fp32' ? [] : [el('span', { class: 'tag', text: answer.precision })]),
+  );
+  byId('answer-why').textContent = because(answer, model.ladder, asked);
+  const spent = serverTime(answer);
+  const within = spent > asked.value ? 'over' : 'within';
+  figures([
+    ['FLOPs', percent(answer.flops), `${level.gflops.toPrecision(3)} GFLOPs`],
+    ['Fidelity', fidelity(worth(level, answer.precision).fidelity), 'published mean', 'own-fidelity'],
+    ['Server time', ms(spent), asked.kind === 'latency' ? `${within} ${ms(asked.value)}` : 'decode, queue, engine'],
+  ]);
+  byId('network-note').textContent = kept(level, model.blocks);
+  showTiming(byId('timing'), answer);
+  byId('time-note').textContent = `${ms(answer.roundTrip)} from this page and back`;
+}
+
+/** Cosine of this very image's embedding to the full network's. */
+export function showOwnFidelity(cosine) {
+  const own = byId('own-fidelity');
+  if (own) own.textContent = `${fidelity(Math.min(1, cosine))} for this image`;
+}
+
+const sum = (list) => list.reduce((a, b) => a + b, 0);
+
+/** How much of the network a level keeps, in words. */
+function kept({ heads, channels, merge }, blocks) {
+  const of = (list, width) => percent(sum(list) / (width * blocks.depth));
+  const merged = sum(merge);
+  const tokens = merged > 0 ? `, ${merged} of ${blocks.tokens} tokens merged` : '';
+  return `${of(heads, blocks.heads)} of the heads, ${of(channels, blocks.channels)} of the channels${tokens}`;
+}
+
+function figures(list) {
+  byId('figures').replaceChildren(
+    ...list.map(([name, value, note, id]) =>
+      el('div', {},
+        el('dt', { text: name }),
+        el('dd', {}, el('strong', { text: value }), el('span', { class: 'small muted', text: note, id })),
+      ),
+    ),
+  );
+}
