@@ -16,4 +16,4 @@ export const handler: typeof answer = async (...invocation) => {
   await gateway.flush();
   return response;
 };
-export const stream = streamHandle(gateway.app);
+export const stream: ReturnType<typeof streamHandle> = streamHandle(gateway.app);

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { PAGE_POLICY } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { CHROMIUM, launch } from './support/chromium.ts';
-import { answered, neighbours, open, picture } from './support/playground.ts';
+import { answered, neighbours, open, picture, slide } from './support/playground.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const VIEWS = ['try', 'ladder', 'load'] as const;
@@ -17,6 +17,21 @@ interface AxeResult {
     readonly impact: string;
     readonly nodes: readonly { html: string }[];
   }[];
+}
+
+/** What a picture for the documents should show: a gateway that is warm, and one that has much to do. */
+async function atWork(page: Page, view: (typeof VIEWS)[number]) {
+  if (view === 'try') {
+    for (const share of [0, 0.3, 0.58, 0.57]) {
+      await slide(page, share);
+      await page.waitForTimeout(400);
+    }
+    await neighbours(page);
+  }
+  if (view === 'load') {
+    await page.click('#press');
+    await page.waitForTimeout(8000);
+  }
 }
 
 describe.skipIf(!CHROMIUM)('the views of the playground (needs Chromium)', () => {
@@ -46,10 +61,7 @@ describe.skipIf(!CHROMIUM)('the views of the playground (needs Chromium)', () =>
       await page.waitForSelector(`#view-${view}:not([hidden])`);
       if (view === 'ladder') await page.locator('#plot-time svg').waitFor();
       if (view === 'load') await page.locator('#mix .mix-row').waitFor();
-      if (view === 'load' && process.env.UPDATE_SCREENSHOTS) {
-        await page.click('#press');
-        await page.waitForTimeout(8000);
-      }
+      if (process.env.UPDATE_SCREENSHOTS) await atWork(page, view);
       await picture(page, `playground-${view}${suffix}`);
       await page.evaluate(AXE);
       const result = (await page.evaluate('axe.run()')) as AxeResult; // what axe-core returns

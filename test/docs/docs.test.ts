@@ -1,85 +1,119 @@
-import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { prune } from '../../src/pruning/index.ts';
-import { memoryStore } from '../../src/storage/index.ts';
+import { openStore } from '../../src/storage/node.ts';
 import { ERRORS_PAGE, errorsPage } from '../../tools/errors-page/errors-page.ts';
+import { until } from '../support/until.ts';
+import { BLOCKS, type Block, KINDS, PAGES, ROOT } from './blocks.ts';
+import { checkCommands } from './commands.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const PAGES = [
-  'README.md',
-  'ARCHITECTURE.md',
-  'CONTRIBUTING.md',
-  ...readdirSync(join(ROOT, 'docs'))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-];
+const run = promisify(execFile);
+const of = (...kinds: readonly string[]) =>
+  PAGES.map((page) => ({
+    page,
+    steps: BLOCKS.filter((block) => block.page === page && kinds.includes(block.kind)),
+  })).filter(({ steps }) => steps.length > 0);
 
-interface Block {
-  readonly language: string;
-  readonly code: string;
-}
-
-function blocks(page: string): Block[] {
-  const text = readFileSync(join(ROOT, page), 'utf8');
-  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({
-    language,
-    code,
-  }));
-}
-
-const runnable = PAGES.map((page) => ({
-  page,
-  steps: blocks(page).filter(({ language }) => language === 'sh' || language === 'ts'),
-})).filter(({ steps }) => steps.length > 0);
+const PYTHON = (() => {
+  try {
+    return execFileSync('python3', ['--version']).length > 0;
+  } catch {
+    return false;
+  }
+})();
 
 describe('the documents', () => {
   let server: RunningServer;
   let folder: string;
 
   beforeAll(async () => {
-    const store = memoryStore();
+    // A folder that looks like a clone after `npm ci` and `npm run build`, into which the commands may write.
+    folder = await mkdtemp(join(tmpdir(), 'concertina-docs-'));
+    await run(
+      process.execPath,
+      [
+        join(ROOT, 'node_modules/typescript/bin/tsc'),
+        '-p',
+        'tsconfig.build.json',
+        '--outDir',
+        join(folder, 'dist'),
+      ],
+      { cwd: ROOT },
+    );
+    for (const name of ['assets', 'deploy', 'node_modules', 'package.json', 'src'])
+      await symlink(join(ROOT, name), join(folder, name));
+    const store = await openStore(join(folder, 'sample'));
     const assets = join(ROOT, 'assets');
-    const work = await mkdtemp(join(tmpdir(), 'concertina-work-'));
     await prune({
       model: join(assets, 'sample-model'),
       images: join(assets, 'sample-images'),
       store,
       recipe: 'quick',
-      work,
+      work: join(folder, 'work'),
     });
     server = await startServer({ store, port: 0 });
     await server.loaded();
-    // A folder that looks like a clone, into which the commands may write.
-    folder = await mkdtemp(join(tmpdir(), 'concertina-docs-'));
-    for (const name of ['assets', 'deploy', 'node_modules', 'package.json', 'src'])
-      await symlink(join(ROOT, name), join(folder, name));
   });
-  afterAll(() => server.close());
+  afterAll(async () => {
+    await server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const environment = (more: Record<string, string> = {}) => ({
+    ...process.env,
+    // Our Node first, as npm scripts have it.
+    PATH: [join(ROOT, 'node_modules/.bin'), process.env.PATH].join(delimiter),
+    ...more,
+  });
 
   /** Runs a block as a reader would, against the gateway of this test. */
-  async function run({ language, code }: Block): Promise<string> {
+  async function follow({ kind, code }: Block): Promise<string> {
     const text = code.replaceAll('http://127.0.0.1:8787', server.url);
-    const file = join(folder, language === 'ts' ? 'block.ts' : 'block.sh');
+    const file = join(folder, kind === 'ts' ? 'block.ts' : 'block.sh');
     await writeFile(file, text);
-    const [program, words] =
-      language === 'ts' ? [process.execPath, [file]] : ['bash', ['-euo', 'pipefail', file]];
-    return await new Promise((done, fail) => {
-      execFile(program, words, { cwd: folder }, (error, out, err) =>
-        error ? fail(new Error(`${text}\n${err}`)) : done(out),
-      );
-    });
+    const [command, words] =
+      kind === 'ts' ? [process.execPath, [file]] : ['bash', ['-euo', 'pipefail', file]];
+    return (await run(command, words, { cwd: folder, env: environment(), maxBuffer: 1e8 })).stdout;
   }
 
-  it.each(runnable)(
+  /** Starts a block, waits until what it serves is ready, and stops it as Ctrl+C would. */
+  async function serveAndStop({ code }: Block) {
+    const command = code.replace('npm ci && ', '').trim();
+    const child = spawn('bash', ['-c', `exec ${command}`], {
+      cwd: folder,
+      env: environment({ PORT: '0' }),
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
+    const ended = once(child, 'exit');
+    try {
+      const address = () => /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
+      const ready = async () => {
+        const url = address();
+        return url !== undefined && (await fetch(`${url}/readyz`)).ok;
+      };
+      await until(async () => child.exitCode !== null || (await ready()), 300_000);
+      expect([command, child.exitCode, said]).toEqual([command, null, expect.stringContaining('127.0.0.1')]);
+    } finally {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGINT');
+      await ended;
+    }
+  }
+
+  it.each(of('sh', 'ts'))(
     '$page: every command and program runs',
     async ({ steps }) => {
       for (const step of steps) {
-        const out = await run(step);
+        const out = await follow(step);
         // A gateway that refuses still answers curl: only what a page says is refused may be.
         const refused = /"status":(\d+)/.exec(out)?.[1];
         expect(refused === undefined || step.code.includes('fidelity=0.999')).toBe(true);
@@ -88,16 +122,64 @@ describe('the documents', () => {
     240_000,
   );
 
-  it('have runnable blocks where a newcomer starts', () => {
-    expect(runnable.map(({ page }) => page)).toEqual(
+  it.each(of('sh served'))(
+    '$page: every server that it starts becomes ready and stops',
+    async ({ steps }) => {
+      for (const step of steps) await serveAndStop(step);
+    },
+    400_000,
+  );
+
+  it.each(of('sh parsed'))(
+    '$page: what needs an account or hours names commands, flags and files that exist',
+    ({ steps }) => {
+      for (const { code } of steps) checkCommands(code);
+    },
+  );
+
+  it('every block of every page is one of those kinds', () => {
+    const known: readonly string[] = KINDS;
+    expect(BLOCKS.filter(({ kind }) => !known.includes(kind))).toEqual([]);
+    // What is called text is none that somebody would type.
+    expect(
+      BLOCKS.filter(({ kind, code }) => kind === 'text' && /^\s*(npm|npx|curl|docker|node) /m.test(code)),
+    ).toEqual([]);
+    expect(of('sh').map(({ page }) => page)).toEqual(
       expect.arrayContaining(['README.md', 'docs/getting-started.md', 'docs/budgets.md', 'docs/pruning.md']),
     );
   });
 
-  it.each(PAGES)('%s: every link within the repository leads somewhere', async (page) => {
+  it.skipIf(!PYTHON)(
+    'docs/checkpoint-format.md: its reader reads a pruned checkpoint (needs Python)',
+    async () => {
+      const [reader] = BLOCKS.filter(({ kind }) => kind === 'py');
+      await writeFile(join(folder, 'reader.py'), reader?.code ?? '');
+      const { stdout } = await run(
+        'python3',
+        [
+          join(ROOT, 'test/docs/check_reader.py'),
+          join(folder, 'sample/sample-model'),
+          join(ROOT, 'assets/sample-model/model.safetensors'),
+        ],
+        { env: environment({ PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' }) },
+      );
+      const found = JSON.parse(stdout);
+      expect(found).toMatchObject({ levels: 8, tensors: 104 });
+      expect(found.kept).toBeGreaterThan(100);
+    },
+  );
+
+  it.each(PAGES)('%s: every link and picture within the repository leads somewhere', async (page) => {
     const text = await readFile(join(ROOT, page), 'utf8');
     for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
       expect([target, existsSync(join(ROOT, dirname(page), target))]).toEqual([target, true]);
+  });
+
+  it('docs/README.md names every page', async () => {
+    const index = await readFile(join(ROOT, 'docs/README.md'), 'utf8');
+    for (const page of PAGES.filter((name) => name.startsWith('docs/') && name !== 'docs/README.md'))
+      expect(index).toContain(`](${page.slice('docs/'.length)})`);
+    expect(index).toContain('](../deploy/README.md)');
   });
 
   it('docs/errors.md is what the table of problems says', async () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { packageFolder } from '../../../src/host/index.ts';
 
 export interface Opened {
@@ -55,9 +56,10 @@ export const neighbours = (page: Page) => page.locator('#neighbours .strip').nth
 export const slide = (page: Page, share: number) =>
   page.locator('#slider').fill(String(Math.round(1000 * share)));
 
-/** Writes a picture for the documents, if that is asked for. */
+/** Writes a picture for the documents, if that is asked for; small, since every clone carries it. */
 export async function picture(page: Page, name: string): Promise<void> {
   if (!process.env.UPDATE_SCREENSHOTS) return;
+  const shot = await page.screenshot({ fullPage: true, animations: 'disabled' });
   const path = join(packageFolder(), 'docs/images', `${name}.png`);
-  await page.screenshot({ path, fullPage: true, animations: 'disabled' });
+  await sharp(shot).png({ palette: true, quality: 90, effort: 10 }).toFile(path);
 }
