@@ -3,6 +3,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { typed } from '../../src/cli/typed.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MODEL = join(ROOT, 'assets/sample-model');
@@ -111,6 +112,11 @@ describe('the command line', () => {
     expect(result.code).toBe(code);
     expect(result.err.length).toBeGreaterThan(20);
     expect(result.err).not.toMatch(/^ +at /m);
+  });
+
+  it('names the next command as it was called itself', () => {
+    expect(typed('serve', {})).toBe('concertina serve');
+    expect(typed('serve', { npm_lifecycle_event: 'concertina' })).toBe('npm run concertina -- serve');
   });
 
   it('shows an example in the help of every command', async () => {

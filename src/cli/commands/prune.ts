@@ -8,6 +8,7 @@ import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
 import { ladderTable } from '../ladder-table.ts';
 import { deviceOption, jsonOption, levels, storeOption, whole } from '../options.ts';
+import { typed } from '../typed.ts';
 
 interface PruneFlags {
   readonly model: string;
@@ -90,7 +91,7 @@ Interrupt it with Ctrl+C: the same command resumes from the last finished step.`
       }
       for (const line of ladderTable(ladder)) console.print(line);
       console.print(`\nPublished ${name} (${digest.slice(0, 12)}) to ${flags.store}.`);
-      console.print(`Serve it: concertina serve --store ${flags.store}`);
+      console.print(`Serve it: ${typed(`serve --store ${flags.store}`, process.env)}`);
     });
 }
 
