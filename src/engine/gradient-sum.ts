@@ -31,13 +31,24 @@ export class GradientSum {
 
   /** Adds what a chunk that starts at image `first` gives. Chunks come in order. */
   add(first: number, take: TakeOutput): void {
-    const { embeddings, fc1, value, channelGates, headGates } = this.gradients;
+    this.addImages(first, take);
+    this.addSums(take);
+  }
+
+  /** Adds only what belongs to images. */
+  addImages(first: number, take: TakeOutput): void {
+    const { embeddings, channelGates, headGates } = this.gradients;
     this.#place(embeddings, first, take, 'embedding');
-    for (const [block, sum] of (fc1 ?? []).entries()) accumulate(sum, take, `fc1.${block}`);
-    for (const [block, sum] of (value ?? []).entries()) accumulate(sum, take, `value.${block}`);
     for (const [block, rows] of (channelGates ?? []).entries())
       this.#place(rows, first, take, `channels.${block}`);
     for (const [block, rows] of (headGates ?? []).entries()) this.#place(rows, first, take, `heads.${block}`);
+  }
+
+  /** Adds only what is summed over images. */
+  addSums(take: TakeOutput): void {
+    const { fc1, value } = this.gradients;
+    for (const [block, sum] of (fc1 ?? []).entries()) accumulate(sum, take, `fc1.${block}`);
+    for (const [block, sum] of (value ?? []).entries()) accumulate(sum, take, `value.${block}`);
   }
 
   #place(rows: Float32Array, first: number, take: TakeOutput, name: string): void {

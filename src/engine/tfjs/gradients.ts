@@ -1,0 +1,65 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { fullVariant } from '../../vit/index.ts';
+import type { ActivationMeans, GradientRequest } from '../engine.ts';
+import { forward, type Taps } from './forward.ts';
+import { canonicalGradient } from './layout.ts';
+import type { Scope } from './stream.ts';
+
+/**
+ * Vector-Jacobian products of the full network's embedding by TensorFlow.js's own differentiation.
+ * @param pixels `[images, 3, size, size]`
+ * @param cotangents `[images, embeddingWidth]`
+ * @returns `embedding`; per block with `weights` `fc1.i` `[M, D]` and `value.i` `[H * dh, D]`, summed over the images; with `gates`
+ *   `channels.i` `[images, M]` and `heads.i` `[images, H]`
+ */
+export function vectorJacobians(
+  scope: Scope,
+  pixels: Tensor,
+  cotangents: Tensor,
+  { weights = false, gates = false, centre }: GradientRequest,
+): Record<string, Tensor> {
+  const { tf, config, at } = scope;
+  const images = pixels.shape[0] ?? 0;
+  const inputs = new Map<string, Tensor>();
+  for (let block = 0; block < config.depth; block++) {
+    if (weights) {
+      inputs.set(`fc1.${block}`, at(`blocks.${block}.mlp.fc1.weight`));
+      inputs.set(`value.${block}`, at(`blocks.${block}.attn.value.weight`));
+    }
+    if (gates) {
+      inputs.set(`channels.${block}`, tf.ones([images, config.channels]));
+      inputs.set(`heads.${block}`, tf.ones([images, config.heads]));
+    }
+  }
+  const taps = gates ? gateTaps(scope, images, inputs, centre) : undefined;
+  const embed = () => forward(scope, pixels, fullVariant(config), taps);
+  if (inputs.size === 0) return { embedding: embed() };
+  const { value, grads } = tf.valueAndGrads(embed)([...inputs.values()], cotangents);
+  const derivatives = [...inputs.keys()].map((name, index): [string, Tensor] => {
+    const gradient = grads[index] as Tensor; // one for every input
+    return [name, /^(fc1|value)/.test(name) ? canonicalGradient(tf, gradient) : gradient];
+  });
+  return { embedding: value, ...Object.fromEntries(derivatives) };
+}
+
+/** Multiplies gates onto heads and channels: `g a`, or `mean + g (a - mean)` when they close onto a mean. */
+function gateTaps(
+  { tf, config }: Scope,
+  images: number,
+  inputs: ReadonlyMap<string, Tensor>,
+  centre: ActivationMeans | undefined,
+): Taps {
+  const gate = (activations: Tensor, name: string, units: number, mean: Float32Array | undefined) => {
+    const [rows = 0, features = 0] = activations.shape;
+    const each = features / units;
+    const byUnit = tf.reshape(activations, [images, rows / images, units, each]);
+    const factor = tf.reshape(inputs.get(name) ?? tf.ones([images, units]), [images, 1, units, 1]);
+    const middle = mean && tf.tensor4d(mean, [1, 1, units, each]);
+    const gated = middle ? tf.add(middle, tf.mul(tf.sub(byUnit, middle), factor)) : tf.mul(byUnit, factor);
+    return tf.reshape(gated, [rows, features]);
+  };
+  return {
+    heads: (block, context) => gate(context, `heads.${block}`, config.heads, centre?.heads[block]),
+    channels: (block, hidden) => gate(hidden, `channels.${block}`, config.channels, centre?.channels[block]),
+  };
+}

@@ -1,0 +1,92 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { prefixTokens } from '../../vit/index.ts';
+import type { Tf } from './backend.ts';
+import type { Scope, Stream } from './stream.ts';
+
+/**
+ * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching): patches at even positions
+ * propose their most similar patch at an odd position, similarity being the cosine of the keys summed over heads; the
+ * strongest proposals are averaged, weighted by size, into the odd token. Survivors keep their order. Prefix tokens take
+ * no part. The choice stays on the device: nothing is read back.
+ * @param keys `[images, heads, tokens, dh]`
+ * @param removed at least 1 and at most the number of even patches
+ */
+export function mergeTokens({ tf, config }: Scope, stream: Stream, keys: Tensor, removed: number): Stream {
+  const { images, tokens } = stream;
+  const width = config.width;
+  const first = prefixTokens(config);
+  const positions = Array.from({ length: tokens }, (_, at) => at);
+  const prefix = positions.slice(0, first);
+  const even = positions.filter((at) => at >= first && at % 2 === 0);
+  const odd = positions.filter((at) => at >= first && at % 2 === 1);
+
+  const pick = (tensor: Tensor, which: readonly number[]) =>
+    tf.gather(tensor, tf.tensor1d([...which], 'int32'), 1);
+  const summed = tf.sum(keys, 1);
+  const direction = tf.div(summed, tf.sqrt(tf.sum(tf.square(summed), -1, true)));
+  const similarity = tf.matMul(pick(direction, even), tf.transpose(pick(direction, odd), [0, 2, 1]));
+  const chosen = tf.topk(tf.max(similarity, 2), removed, true).indices;
+  const goes = tf.max(oneHot(tf, chosen, even.length), 1); // [images, even]
+  const partner = oneHot(tf, tf.argMax(similarity, 2), odd.length);
+  const toOdd = tf.transpose(tf.mul(partner, tf.expandDims(goes, 2)), [0, 2, 1]); // [images, odd, even]
+
+  const rows = tf.reshape(stream.rows, [images, tokens, width]);
+  const sizes = tf.reshape(stream.sizes ?? tf.ones([images * tokens, 1]), [images, tokens, 1]);
+  const [evenSizes, oddSizes] = [pick(sizes, even), pick(sizes, odd)];
+  const grown = tf.add(oddSizes, tf.matMul(toOdd, evenSizes));
+  const weighted = tf.mul(pick(rows, even), evenSizes);
+  const means = tf.div(tf.add(tf.mul(pick(rows, odd), oddSizes), tf.matMul(toOdd, weighted)), grown);
+
+  // An empty tensor is not something that every backend gathers and joins.
+  const withPrefix = (of: (which: readonly number[]) => Tensor, ...others: Tensor[]) =>
+    tf.concat(prefix.length === 0 ? others : [of(prefix), ...others], 1);
+  const always = (which: readonly number[]) => tf.ones([images, which.length]);
+  const stays = withPrefix(always, tf.sub(1, goes), always(odd));
+  const survivors = survivorRows(tf, stays, [...prefix, ...even, ...odd], tokens - removed);
+  const keep = (regrouped: Tensor, columns: number) =>
+    tf.gather(tf.reshape(regrouped, [images * tokens, columns]), survivors);
+  const kept = { images, tokens: tokens - removed };
+  return {
+    ...kept,
+    rows: keep(
+      withPrefix((which) => pick(rows, which), pick(rows, even), means),
+      width,
+    ),
+    sizes: keep(
+      withPrefix((which) => pick(sizes, which), evenSizes, grown),
+      1,
+    ),
+    ...(stream.rotary && {
+      rotary: {
+        cosines: keepTable(stream.rotary.cosines),
+        sines: keepTable(stream.rotary.sines),
+      },
+    }),
+  };
+
+  function keepTable(table: Tensor): Tensor {
+    const own = tf.reshape(table, [table.shape[0] ?? 1, tokens, config.headDim]);
+    const all = own.shape[0] === images ? own : tf.tile(own, [images, 1, 1]);
+    const regrouped = withPrefix((which) => pick(all, which), pick(all, even), pick(all, odd));
+    return tf.reshape(keep(regrouped, config.headDim), [images, 1, kept.tokens, config.headDim]);
+  }
+}
+
+/** Ones at the given places. Made of whole numbers: on WebAssembly a float `oneHot` holds the bits of an integer 1. */
+function oneHot(tf: Tf, places: Tensor, size: number): Tensor {
+  return tf.cast(tf.oneHot(places, size, 1, 0, 'int32'), 'float32');
+}
+
+/**
+ * Which rows survive, in the order of their positions.
+ * @param stays `[images, tokens]`, 0 or 1, in the order of `positions`
+ * @returns int32 `[images * count]`, rows of `[images * tokens]` in the order of `positions`
+ */
+function survivorRows(tf: Tf, stays: Tensor, positions: readonly number[], count: number): Tensor {
+  const [images = 0, tokens = 0] = stays.shape;
+  // Those that stay come before those that go, and the earlier ones first.
+  const priority = tf.sub(tf.mul(stays, 2 * tokens), tf.tensor1d([...positions], 'float32'));
+  const { indices } = tf.topk(priority, count, true);
+  const offsets = Array.from({ length: images }, (_, image) => image * tokens);
+  return tf.reshape(tf.add(indices, tf.tensor2d(offsets, [images, 1], 'int32')), [images * count]);
+}
