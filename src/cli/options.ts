@@ -9,6 +9,7 @@ export function storeOption(): Option {
 
 export function deviceOption(): Option {
   return new Option('--device <name>', 'where the network runs')
+    .env('CONCERTINA_DEVICE')
     .choices(['auto', 'cpu', 'webgpu', 'cuda'])
     .default('auto');
 }

@@ -1,3 +1,10 @@
+export {
+  type AnalysisOptions,
+  createAnalysis,
+  createModel,
+  type Device,
+  type ModelOptions,
+} from './create.ts';
 export type {
   ActivationMeans,
   ActivationPlace,
@@ -14,3 +21,10 @@ export {
   type OnnxAnalysisOptions,
   type OnnxModelOptions,
 } from './onnx/index.ts';
+export {
+  createTfjsAnalysis,
+  createTfjsModel,
+  type TfjsAnalysisOptions,
+  type TfjsBackend,
+  type TfjsModelOptions,
+} from './tfjs/index.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { openCheckpoint } from '../checkpoint/index.ts';
-import { createOnnxModel, type ElasticModel, type OnnxModelOptions } from '../engine/index.ts';
+import { createModel, type ElasticModel, type ModelOptions } from '../engine/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
@@ -39,7 +39,7 @@ export interface Evaluation {
   readonly levels: readonly EvaluatedLevel[];
 }
 
-export interface EvaluateOptions extends Pick<OnnxModelOptions, 'device'> {
+export interface EvaluateOptions extends Pick<ModelOptions, 'device'> {
   readonly report?: Reporter;
   readonly signal?: AbortSignal;
 }
@@ -56,7 +56,7 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { digest, manifest, levels } = await openCheckpoint(store, model, signal ? { signal } : {});
   const { config, ladder } = manifest;
-  const engine = await createOnnxModel({ config, variants: ladder, ...(device && { device }) });
+  const engine = await createModel({ config, variants: ladder, ...(device && { device }) });
   try {
     for await (const weights of levels(signal ? { signal } : {})) await engine.install(weights);
     const reading = report.step(`${model}: read pictures`, images.gallery.length + images.queries.length);

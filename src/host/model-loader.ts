@@ -5,7 +5,7 @@ import {
   openCheckpoint,
   readLatest,
 } from '../checkpoint/index.ts';
-import { createOnnxModel, type OnnxModelOptions } from '../engine/index.ts';
+import { createModel, type ModelOptions } from '../engine/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, type ModelRegistry, ServedModel } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
@@ -17,7 +17,7 @@ export interface LoaderOptions {
   readonly registry: ModelRegistry;
   readonly clock: Clock;
   readonly log: GatewayLog;
-  readonly engine: Pick<OnnxModelOptions, 'device' | 'workers' | 'threads'>;
+  readonly engine: Pick<ModelOptions, 'device' | 'workers' | 'threads'>;
   /** Models to serve; all that the store has if absent. */
   readonly models?: readonly string[] | undefined;
   /** How often `latest.json` is looked at, ms; 0 never. */
@@ -126,7 +126,7 @@ export class ModelLoader {
     const { config, ladder } = manifest;
     const [profile, engine] = await Promise.all([
       this.#profiles.read(model, digest, this.#stop.signal),
-      createOnnxModel({ config, variants: ladder, ...this.#options.engine }),
+      createModel({ config, variants: ladder, ...this.#options.engine }),
     ]);
     return new ServedModel(model, digest, manifest, engine, this.#options.clock, profile);
   }

@@ -1,4 +1,5 @@
 import type { Level } from '../checkpoint/index.ts';
+import type { Device } from '../engine/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import type { ModelFiles } from '../vit/index.ts';
@@ -25,8 +26,8 @@ export interface PruneOptions {
   readonly scores?: string | undefined;
   /** Folder in which finished steps are kept until the job is done. @default `~/.cache/concertina/work` */
   readonly work?: string | undefined;
-  /** Where the network runs while it is pruned; `auto` is the CPU. @default 'auto' */
-  readonly device?: string | undefined;
+  /** Where the network runs while it is pruned; the result is the same up to rounding. @default 'auto' */
+  readonly device?: Device | undefined;
   readonly report?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
 }

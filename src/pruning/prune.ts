@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { type Components, publishCheckpoint } from '../checkpoint/index.ts';
-import { createOnnxAnalysis } from '../engine/index.ts';
+import { createAnalysis, type Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import { fullVariant, readModel, type SourceModel, type Variant, type VitConfig } from '../vit/index.ts';
@@ -52,7 +52,6 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
 
 async function run(options: PruneOptions): Promise<PruneResult> {
   const { report = silent, seed = 0 } = options;
-  checkDevice(options.device);
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
@@ -60,11 +59,19 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
   const images = await readImages(options, source.config, recipe, report);
   const steps = folderSteps(
-    join(options.work ?? defaultWork(), jobKey({ recipe, shares, seed, source, images })),
+    join(
+      options.work ?? defaultWork(),
+      jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
+    ),
   );
   const tensors = asStored(source.tensors, recipe.storage);
   const { config } = source;
-  const model = await createOnnxAnalysis({ config, tensors });
+  const model = await createAnalysis({
+    config,
+    tensors,
+    ...(options.device && { device: options.device }),
+    onFallback: (reason) => report.note(reason),
+  });
   const context: PruningContext = {
     config,
     tensors,
@@ -164,9 +171,11 @@ function jobKey(job: {
   readonly seed: number;
   readonly source: SourceModel;
   readonly images: Calibration;
+  /** Devices round differently. */
+  readonly device: Device;
 }): string {
-  const { recipe, shares, seed, source, images } = job;
-  const inputs = [TOOL, recipe, shares, seed, source.digests, images.digest];
+  const { recipe, shares, seed, source, images, device } = job;
+  const inputs = [TOOL, recipe, shares, seed, source.digests, images.digest, device];
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
 }
 
@@ -195,11 +204,4 @@ async function principalComponents(context: PruningContext, wanted: number): Pro
   if (pca.count === 0) return undefined;
   const [mean, matrix] = [Float32Array.from(pca.mean), Float32Array.from(pca.components)];
   return { mean, matrix, count: pca.count };
-}
-
-function checkDevice(device = 'auto'): void {
-  if (device === 'auto' || device === 'cpu') return;
-  throw new Problem('engine-unavailable', `Pruning runs on the CPU in this build, not on "${device}".`, {
-    device,
-  });
 }

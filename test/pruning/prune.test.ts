@@ -171,7 +171,7 @@ describe('prune', () => {
 
   it('refuses unknown recipes, devices and levels with a problem that says what to do', async () => {
     await expect(run({ recipe: 'no-such-recipe' })).rejects.toMatchObject({ code: 'invalid-recipe' });
-    await expect(run({ device: 'abacus' })).rejects.toMatchObject({ code: 'engine-unavailable' });
+    await expect(run({ device: 'abacus' as 'cpu' })).rejects.toMatchObject({ code: 'engine-unavailable' });
     await expect(run({ levels: [2] })).rejects.toMatchObject({ code: 'invalid-settings' });
     await expect(run({ images: join(folder, 'nowhere') })).rejects.toMatchObject({ code: 'no-images' });
     await expect(run({ model: folderFiles(join(folder, 'nowhere')) })).rejects.toMatchObject({

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
+import type { Device } from '../../engine/index.ts';
 import { localFolder } from '../../host/index.ts';
 import { openModel } from '../../hub/index.ts';
 import { prune as runPrune } from '../../pruning/index.ts';
@@ -21,7 +22,7 @@ interface PruneFlags {
   readonly seed: number;
   readonly scores?: string;
   readonly work?: string;
-  readonly device: string;
+  readonly device: Device;
   readonly json?: boolean;
 }
 

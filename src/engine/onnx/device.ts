@@ -15,7 +15,7 @@ export function chooseDevice(wanted: Device | 'auto'): Device {
 }
 
 /** The runtime lists CUDA as supported wherever it could be; only the provider's own file tells that it is there. */
-function cudaInstalled(): boolean {
+export function cudaInstalled(): boolean {
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
   const folder = join(dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch);
   return existsSync(join(folder, 'libonnxruntime_providers_cuda.so'));

@@ -61,15 +61,7 @@ export async function loadBackend(name: TfjsBackend): Promise<Tf> {
 
 /** Whether the packages of a backend are there; says nothing about the device. */
 export function backendInstalled(name: TfjsBackend): boolean {
-  const require = createRequire(import.meta.url);
-  return RECIPES[name].packages.every((specifier) => {
-    try {
-      require.resolve(specifier);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return RECIPES[name].packages.every(installed);
 }
 
 async function start(name: TfjsBackend): Promise<Tf> {
@@ -97,18 +89,28 @@ async function start(name: TfjsBackend): Promise<Tf> {
 }
 
 async function importPackage(name: TfjsBackend, specifier: string): Promise<unknown> {
+  const { packages, needs } = RECIPES[name];
+  if (!installed(specifier)) {
+    const install = packages.map((one) => (one.startsWith('@tensorflow/') ? `${one}@${VERSION}` : one));
+    throw unavailable(
+      name,
+      `"${specifier}" is not installed. Install it beside Concertina${needs ? ` ${needs}` : ''}: npm install ${install.join(' ')}`,
+    );
+  }
   try {
     const imported: { readonly default?: unknown } = await import(specifier);
     return imported.default ?? imported; // CommonJS modules lie under `default`
   } catch (cause) {
-    if (!missing(cause, specifier)) throw unavailable(name, sentence(cause), cause);
-    const { packages, needs } = RECIPES[name];
-    const install = packages.map((one) => (one.startsWith('@tensorflow/') ? `${one}@${VERSION}` : one));
-    throw unavailable(
-      name,
-      `it is not installed. Install it beside Concertina${needs ? ` ${needs}` : ''}: npm install ${install.join(' ')}`,
-      cause,
-    );
+    throw unavailable(name, sentence(cause), cause);
+  }
+}
+
+function installed(specifier: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(specifier);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -158,11 +160,6 @@ async function probe(tf: Tf): Promise<void> {
 
 function usesGpu(tf: Tf): boolean {
   return (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true; // a field of tfjs-node's backend
-}
-
-function missing(cause: unknown, specifier: string): boolean {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-  return code === 'ERR_MODULE_NOT_FOUND' && sentence(cause).includes(`'${specifier}'`);
 }
 
 function unavailable(name: TfjsBackend, reason: string, cause?: unknown): Problem {
