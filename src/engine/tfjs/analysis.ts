@@ -17,7 +17,8 @@ import { forward } from './forward.ts';
 import { vectorJacobians } from './gradients.ts';
 import { hiddenChannels } from './mlp.ts';
 import { registerGradients } from './register-gradients.ts';
-import { embedPixels, rotaryOf, type Scope, type Stream } from './stream.ts';
+import type { Scope, Stream } from './scope.ts';
+import { embedPixels, rotaryOf } from './stream.ts';
 import { DeviceWeights } from './weights.ts';
 
 export interface TfjsAnalysisOptions {

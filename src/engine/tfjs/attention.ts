@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Tf } from './backend.ts';
 import { attend, layerNorm, linear } from './layers.ts';
-import type { RotaryTables, Scope, Stream } from './stream.ts';
+import type { RotaryTables, Scope, Stream } from './scope.ts';
 
 /** The attention of a block before its output projection. */
 export interface AttentionContext {

@@ -4,7 +4,8 @@ import { attentionContext } from './attention.ts';
 import { mergeTokens } from './merging.ts';
 import { hiddenChannels } from './mlp.ts';
 import { leadingRead, pool } from './pooling.ts';
-import { embedPixels, type Scope, type Stream } from './stream.ts';
+import type { Scope, Stream } from './scope.ts';
+import { embedPixels } from './stream.ts';
 
 /** What is done to the activations that `attn.proj` and `mlp.fc2` read, before they read them. */
 export interface Taps {

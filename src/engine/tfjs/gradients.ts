@@ -3,7 +3,7 @@ import { fullVariant } from '../../vit/index.ts';
 import type { ActivationMeans, GradientRequest } from '../engine.ts';
 import { forward, type Taps } from './forward.ts';
 import { canonicalGradient } from './layout.ts';
-import type { Scope } from './stream.ts';
+import type { Scope } from './scope.ts';
 
 /**
  * Vector-Jacobian products of the full network's embedding by TensorFlow.js's own differentiation.

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { VitConfig } from '../../vit/index.ts';
 import type { Tf } from './backend.ts';
-import type { Scope } from './stream.ts';
+import type { Scope } from './scope.ts';
 
 /** `x W + b` on rows `[R, in]`; on the device every weight lies input-first, `[in, out]`. */
 export function linear({ tf, at }: Scope, rows: Tensor, name: string): Tensor {

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { prefixTokens } from '../../vit/index.ts';
 import type { Tf } from './backend.ts';
-import type { Scope, Stream } from './stream.ts';
+import type { Scope, Stream } from './scope.ts';
 
 /**
  * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching): patches at even positions

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { activation, layerNorm, linear } from './layers.ts';
-import type { Scope } from './stream.ts';
+import type { Scope } from './scope.ts';
 
 /** Norm, `fc1` and activation; with a gated MLP times the other branch: what `fc2` reads, `[rows, channels]`. */
 export function hiddenChannels(scope: Scope, rows: Tensor, block: number): Tensor {

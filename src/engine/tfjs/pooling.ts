@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { prefixTokens } from '../../vit/index.ts';
 import { activation, attend, layerNorm, linear } from './layers.ts';
-import type { Scope, Stream } from './stream.ts';
+import type { Scope, Stream } from './scope.ts';
 
 /** How many leading tokens the pooling reads; null where it reads all of them. */
 export function leadingRead({ config }: Pick<Scope, 'config'>): number | null {

@@ -5,7 +5,7 @@ import { checkLength, keptUnits, networkTensors, product, type UnitTensor } from
 import { rotaryAngles } from '../rotary-angles.ts';
 import type { Tf } from './backend.ts';
 import { deviceNames, place, unitAxis } from './layout.ts';
-import type { Scope } from './stream.ts';
+import type { Scope } from './scope.ts';
 
 /** The weights of one variant on the device. Its tensors are its own; the stock may change or go meanwhile. */
 export interface WeightView extends Scope {
