@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { VERSION } from '../host/index.ts';
+import { VERSION } from '../host/version.ts';
 import { embed } from './commands/embed.ts';
 import { evaluate } from './commands/evaluate.ts';
 import { gc } from './commands/gc.ts';
@@ -10,7 +10,9 @@ import { serve } from './commands/serve.ts';
 import { start } from './commands/start.ts';
 import type { Console } from './console.ts';
 
-/** The command line. */
+/**
+ * The command line. Commands import what they run when they run: a cold start of `serve` does not wait for what prunes.
+ */
 export function program(console: Console): Command {
   return new Command('concertina')
     .description(

@@ -73,9 +73,14 @@ export function createGateway(
       return c.body(body, 200, { 'Content-Type': contentType });
     });
   }
-  const document = openApiDocument(options.version);
-  routes.get('/openapi.json', (c) => c.json(document));
-  routes.get('/docs', (c) => c.html(docsPage(document), 200, { 'Content-Security-Policy': DOCS_POLICY }));
+  // Made when somebody asks: a cold start does not wait for it.
+  let made: ReturnType<typeof openApiDocument> | undefined;
+  const document = () => {
+    made ??= openApiDocument(options.version);
+    return made;
+  };
+  routes.get('/openapi.json', (c) => c.json(document()));
+  routes.get('/docs', (c) => c.html(docsPage(document()), 200, { 'Content-Security-Policy': DOCS_POLICY }));
   if (assets) {
     routes.get('*', async (c, next) => {
       const asset = await assets(c.req.path.slice(options.basePath?.length ?? 0));

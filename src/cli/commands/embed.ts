@@ -3,7 +3,6 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { Command } from 'commander';
 import { parseBudgetHeader } from '../../budget/index.ts';
-import { openEmbedder } from '../../host/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -42,6 +41,7 @@ export function embed(console: Console): Command {
       const store = await openStore(flags.store);
       const signal = interruption('The lines written so far are complete.', console);
       const name = await modelName(store, flags.model);
+      const { openEmbedder } = await import('../../host/index.ts');
       const embedder = await openEmbedder(store, name, { device: flags.device, signal });
       const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
       const write = (line: string) => (out ? void out.write(`${line}\n`) : console.print(line));

@@ -1,11 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import {
-  type Evaluation,
-  htmlReport,
-  readLabelledImages,
-  evaluate as runEvaluate,
-} from '../../evaluation/index.ts';
+import type { Evaluation } from '../../evaluation/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
@@ -39,22 +34,25 @@ export function evaluate(console: Console): Command {
       '\nExample:\n  $ concertina evaluate --store ./models --images ./clothing --out report.html',
     )
     .action(async (flags: EvaluateFlags) => {
+      const evaluation = await import('../../evaluation/index.ts');
       const store = await openStore(flags.store);
-      const images = await readLabelledImages(flags.images, flags.limit);
+      const images = await evaluation.readLabelledImages(flags.images, flags.limit);
       const signal = interruption('Nothing was written.', console);
       const names = flags.model ?? [await modelName(store, undefined)];
       const evaluations: Evaluation[] = [];
       for (const name of names) {
         const report = console.reporter(flags);
-        evaluations.push(await runEvaluate(store, name, images, { device: flags.device, report, signal }));
+        evaluations.push(
+          await evaluation.evaluate(store, name, images, { device: flags.device, report, signal }),
+        );
       }
       if (flags.out !== undefined) {
-        await writeFile(flags.out, htmlReport(evaluations));
+        await writeFile(flags.out, evaluation.htmlReport(evaluations));
         console.say(`Report written to ${flags.out}.`);
       }
-      for (const evaluation of evaluations) {
-        if (flags.json) console.print(JSON.stringify({ event: 'evaluation', ...evaluation }));
-        else for (const line of lines(evaluation)) console.print(line);
+      for (const found of evaluations) {
+        if (flags.json) console.print(JSON.stringify({ event: 'evaluation', ...found }));
+        else for (const line of lines(found)) console.print(line);
       }
     });
 }

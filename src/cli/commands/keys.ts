@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { readTiers } from '../../host/index.ts';
 import { Problem } from '../../problem/index.ts';
 import { createKey } from '../../serving/index.ts';
 import type { Console } from '../console.ts';
@@ -15,6 +14,7 @@ export function keys(console: Console): Command {
     .addHelpText('after', '\nExample:\n  $ concertina keys create --tier premium --config tiers.yaml')
     .action(async ({ tier, config, json }: { tier: string; config?: string; json?: boolean }) => {
       if (config !== undefined) {
+        const { readTiers } = await import('../../host/index.ts');
         const tiers = await readTiers(config);
         if (!tiers[tier])
           throw new Problem(

@@ -1,9 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Device } from '../../engine/index.ts';
-import { localFolder } from '../../host/index.ts';
-import { openModel } from '../../hub/index.ts';
-import { prune as runPrune } from '../../pruning/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
@@ -65,6 +62,11 @@ Example:
 Interrupt it with Ctrl+C: the same command resumes from the last finished step.`,
     )
     .action(async (flags: PruneFlags) => {
+      const [{ localFolder }, { openModel }, { prune: runPrune }] = await Promise.all([
+        import('../../host/index.ts'),
+        import('../../hub/index.ts'),
+        import('../../pruning/index.ts'),
+      ]);
       const report = console.reporter(flags);
       const signal = interruption('The finished steps are kept; the same command resumes.', console);
       const result = await runPrune({

@@ -1,12 +1,5 @@
 import { Command, Option } from 'commander';
-import {
-  gatewayLog,
-  imageFetcher,
-  type LogFormat,
-  type RunningServer,
-  startServer,
-  traceSettings,
-} from '../../host/index.ts';
+import type { LogFormat, RunningServer } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { deviceOption, storeOption, whole } from '../options.ts';
@@ -73,7 +66,10 @@ Example:
   $ concertina serve --store s3://my-bucket/models --config tiers.yaml --host 0.0.0.0`,
     )
     .action(async (flags: ServeFlags) => {
-      const origin = await openStore(flags.store);
+      const [origin, { gatewayLog, imageFetcher, startServer, traceSettings }] = await Promise.all([
+        openStore(flags.store),
+        import('../../host/index.ts'),
+      ]);
       const store =
         flags.cache === undefined
           ? origin

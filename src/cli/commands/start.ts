@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { listModels } from '../../checkpoint/index.ts';
-import { gatewayLog, packageFolder, startServer } from '../../host/index.ts';
-import { openModel } from '../../hub/index.ts';
-import { prune } from '../../pruning/index.ts';
+import { packageFolder } from '../../host/assets.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
@@ -46,6 +44,10 @@ export function start(console: Console): Command {
         const folder = images ?? join(assets, 'sample-images');
         const signal = interruption('Run it again to resume.', console);
         const report = console.reporter({});
+        const [{ openModel }, { prune }] = await Promise.all([
+          import('../../hub/index.ts'),
+          import('../../pruning/index.ts'),
+        ]);
         await prune({
           model: await openModel(source, { report, signal }),
           images: folder,
@@ -58,6 +60,7 @@ export function start(console: Console): Command {
         process.removeAllListeners('SIGINT');
         process.removeAllListeners('SIGTERM');
       }
+      const { gatewayLog, startServer } = await import('../../host/index.ts');
       const log = gatewayLog('text', console.print);
       const server = await startServer({ store, port, host, workers, models: [name], log });
       const picture = 'assets/sample-images/fish-1.jpg';
