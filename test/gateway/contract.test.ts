@@ -217,7 +217,10 @@ describe('the budget', () => {
   it('falls to the fastest level for an impossible latency target, and refuses it when it is strict', async () => {
     const target = await raw(image, { 'Compute-Budget': 'latency=0.001' });
     expect(target.status).toBe(200);
-    expect(applied(target)['limited-by']).toBe('latency');
+    // On a tiny network the best level may happen to be the fastest: then nothing was lost.
+    const { ladder } = await read<ModelResponse>(fetch(`${server.url}/v1/models/tiny`));
+    const best = Number(applied(target).level) === ladder.length - 1;
+    expect(applied(target)['limited-by']).toBe(best ? 'none' : 'latency');
     const strict = await problem(await raw(image, { 'Compute-Budget': 'latency=0.001;strict' }));
     expect(strict.code).toBe('budget-unsatisfiable');
     expect(strict.nearest.latency).toBeGreaterThan(0);
