@@ -17,12 +17,13 @@ const MAY_IMPORT = {
   serving: ['budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
   gateway: ['serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
   host: ['gateway', 'serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
+  edge: ['gateway', 'serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
   client: [],
 };
 
 /** Folders that must also run on the Workers runtime: no Node built-ins there. */
 const PORTABLE =
-  '^src/(problem|gateway|serving|budget|checkpoint|client|engine/web|storage/(r2|memory|store))';
+  '^src/(problem|gateway|serving|budget|checkpoint|client|edge|engine/web|vit/web|storage/(r2|memory|store))';
 
 export default {
   forbidden: [

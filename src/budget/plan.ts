@@ -123,19 +123,20 @@ function bounds(budget: Budget, context: PlanContext): Bound[] {
   if (gflops)
     list.push({ reason: 'flops', holds: (candidate) => candidate.gflops <= gflops.value * (1 + slack) });
   const top = tier?.ceiling;
+  const highest = Math.min(ladder.length - 1, top?.level ?? ladder.length);
   if (top?.level !== undefined)
-    list.push({ reason: 'tier', holds: (candidate) => candidate.level <= (top.level ?? ladder.length) });
+    list.push({ reason: 'tier', holds: (candidate) => candidate.level <= highest });
   if (top?.flops !== undefined)
     list.push({ reason: 'tier', holds: (candidate) => candidate.flops <= (top.flops ?? 1) + slack });
   const bottom = tier?.floor;
   // The caller's own FLOP ceiling may lie below the tier's floor: the floor is a promise to the caller, who waives it.
   if (bottom && !flops && !gflops && !level) {
-    const level = Math.min(bottom.level ?? 0, ladder.length - 1);
+    const level = Math.min(bottom.level ?? 0, highest);
     const fidelity = bottom.fidelity ?? 0;
     list.push({
       reason: 'tier',
       holds: (candidate) =>
-        candidate.level === ladder.length - 1 || (candidate.level >= level && candidate.fidelity >= fidelity),
+        candidate.level === highest || (candidate.level >= level && candidate.fidelity >= fidelity),
     });
   }
   return list;
@@ -206,9 +207,11 @@ function unsatisfiable(
   all: readonly Candidate[],
   withinBounds: readonly Candidate[],
 ): Problem {
-  const highest = context.ladder.length - 1;
+  const top = context.ladder.length - 1;
+  const highest = Math.min(top, context.tier?.ceiling?.level ?? top);
   if (budget.level && budget.level.value > highest) {
-    return refuse(`There is no level ${budget.level.value}; levels go from 0 to ${highest}.`, {
+    const why = budget.level.value > top ? 'There is no' : 'This gateway gives no';
+    return refuse(`${why} level ${budget.level.value}; levels go from 0 to ${highest}.`, {
       level: highest,
     });
   }

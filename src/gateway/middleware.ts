@@ -77,7 +77,7 @@ export function admit({ scheduler, limiter, tier: only }: GatewayOptions) {
     const single = only === undefined ? undefined : tiers[only];
     const tier = await tierOf(only !== undefined && single ? { [only]: single } : tiers, key);
     c.set('tier', tier);
-    const state = limiter.take(tiers, tier, key ?? 'anonymous');
+    const state = await limiter.take(tiers, tier, key ?? 'anonymous');
     if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);
     await next();
   };

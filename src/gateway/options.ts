@@ -1,4 +1,4 @@
-import type { Clock, ModelRegistry, RateLimiter, Scheduler } from '../serving/index.ts';
+import type { Clock, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
 import type { Limits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
@@ -8,7 +8,7 @@ import type { Tracer } from './tracing.ts';
 export interface GatewayOptions {
   readonly registry: ModelRegistry;
   readonly scheduler: Scheduler;
-  readonly limiter: RateLimiter;
+  readonly limiter: Limiter;
   readonly decoder: ImageDecoder;
   readonly clock: Clock;
   readonly limits?: Partial<Limits>;

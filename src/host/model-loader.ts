@@ -6,10 +6,10 @@ import {
   readLatest,
 } from '../checkpoint/index.ts';
 import { createModel, type ModelOptions } from '../engine/index.ts';
+import type { GatewayLog } from '../gateway/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, type ModelRegistry, ServedModel } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
-import type { GatewayLog } from './log.ts';
 import { hardwareFingerprint, ProfileStore } from './profile-store.ts';
 
 export interface LoaderOptions {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus } from 'node:os';
 import { type ProfileEntry, type StoredProfile, StoredProfileSchema } from '../budget/index.ts';
+import type { GatewayLog } from '../gateway/index.ts';
 import { isProblem } from '../problem/index.ts';
 import type { ServedModel } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
-import type { GatewayLog } from './log.ts';
 
 /** A profile is small; whatever is larger is none. */
 const MAX_BYTES = 1 << 20;

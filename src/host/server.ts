@@ -2,13 +2,18 @@ import type { Server } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import sharp from 'sharp';
 import type { OnnxModelOptions } from '../engine/index.ts';
-import { createGateway, type FetchImage, type Limits } from '../gateway/index.ts';
+import {
+  createGateway,
+  type FetchImage,
+  type GatewayLog,
+  gatewayLog,
+  type Limits,
+} from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { answers, ModelRegistry, OPEN_TIERS, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
-import { type GatewayLog, gatewayLog } from './log.ts';
 import { ModelLoader } from './model-loader.ts';
 import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
 import { prometheusMetrics } from './prometheus.ts';

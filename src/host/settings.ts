@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { gatewayLog } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
 import { imageFetcher } from './fetch-image.ts';
-import { gatewayLog } from './log.ts';
 import { traceSettings } from './otel/index.ts';
 import type { ServerOptions } from './server.ts';
 

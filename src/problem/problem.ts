@@ -33,6 +33,7 @@ export const PROBLEMS = {
   'tier-saturated': { status: 429, title: 'The queue of this tier is full' },
   'client-closed-request': { status: 499, title: 'The caller went away' },
   'internal-error': { status: 500, title: 'Something failed inside the gateway' },
+  'origin-unavailable': { status: 502, title: 'The native gateway behind this one does not answer' },
   'image-fetch-failed': { status: 502, title: 'The image URL could not be fetched' },
   'not-ready': { status: 503, title: 'The gateway is not ready yet' },
   overloaded: { status: 503, title: 'The deadline cannot be met under the present load' },

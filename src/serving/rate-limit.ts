@@ -10,8 +10,13 @@ export interface RateState {
   readonly resetSeconds: number;
 }
 
+/** Takes one request from a caller's rate; throws Problem('rate-limited') when there is none left. */
+export interface Limiter {
+  take(tiers: Tiers, tier: string, caller: string): RateState | undefined | Promise<RateState | undefined>;
+}
+
 /** A token bucket per tier and caller. */
-export class RateLimiter {
+export class RateLimiter implements Limiter {
   readonly #clock: Clock;
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
 

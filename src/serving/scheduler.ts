@@ -262,7 +262,7 @@ export class Scheduler {
       waited,
       // With one round or less waiting there is no pressure.
       ...(rounds > 1 ? { allowance: (DRAIN_FACTOR * full) / rounds } : {}),
-      tier: boundsOf(tier),
+      tier: boundsOf(tier, model.ceiling),
     };
   }
 

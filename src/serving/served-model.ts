@@ -36,20 +36,26 @@ export class ServedModel {
     manifest: Manifest,
     engine: ElasticModel,
     clock: Clock,
-    profile: Iterable<ProfileEntry> = [],
+    profile: LatencyProfile | Iterable<ProfileEntry> = [],
   ) {
     this.name = name;
     this.digest = digest;
     this.config = manifest.config;
     this.ladder = manifest.ladder;
     this.engine = engine;
-    this.profile = new LatencyProfile(profile);
+    this.profile = profile instanceof LatencyProfile ? profile : new LatencyProfile(profile);
     this.#clock = clock;
   }
 
   /** Highest level that may be asked for: loaded, and measured once; -1 before the first. */
   get loaded(): number {
     return this.#warm;
+  }
+
+  /** The highest level that this host will ever hold; `undefined` where that is all of them. */
+  get ceiling(): number | undefined {
+    const held = this.engine.variants.length;
+    return held < this.ladder.length ? held - 1 : undefined;
   }
 
   /** Whether some level was measured here, because the profile that it was given did not know it. */

@@ -50,14 +50,21 @@ export type Tiers = Readonly<Record<string, Tier>>;
 /** One open tier, for a gateway that was given no configuration. */
 export const OPEN_TIERS: Tiers = TiersSchema.parse({ tiers: { open: { default: true } } }).tiers;
 
-/** What a tier lets the choice of a level do. */
-export function boundsOf(tier: Tier): TierBounds {
+/**
+ * What a tier lets the choice of a level do.
+ * @param highest the highest level that this host can hold at all; all of them if absent
+ */
+export function boundsOf(tier: Tier, highest?: number): TierBounds {
+  const level = Math.min(
+    tier.ceiling?.level ?? Number.POSITIVE_INFINITY,
+    highest ?? Number.POSITIVE_INFINITY,
+  );
   const floor = {
     ...(tier.floor?.level === undefined ? {} : { level: tier.floor.level }),
     ...(tier.floor?.fidelity === undefined ? {} : { fidelity: tier.floor.fidelity }),
   };
   const ceiling = {
-    ...(tier.ceiling?.level === undefined ? {} : { level: tier.ceiling.level }),
+    ...(level === Number.POSITIVE_INFINITY ? {} : { level }),
     ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
   };
   return { floor, ceiling };

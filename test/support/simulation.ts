@@ -82,7 +82,7 @@ export function simulatedModel(options: SimulatedModelOptions) {
   let running = 0;
   const engine: ElasticModel = {
     config: tinyConfig(),
-    variants: [],
+    variants: levels.map(() => ({ heads: [], channels: [], merge: [] })),
     precisions: ['fp32'],
     concurrency: workers,
     loaded: levels.length - 1,

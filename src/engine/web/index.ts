@@ -6,6 +6,7 @@ import { IsolateWorker } from './isolate-worker.ts';
 import { webRuntime } from './runtime.ts';
 import type { WasmModule } from './web-assembly.ts';
 
+export { type MemoryUse, memoryUse, RUNTIME_BYTES } from './memory-use.ts';
 export { type WebRuntime, webRuntime } from './runtime.ts';
 export type { WasmModule } from './web-assembly.ts';
 

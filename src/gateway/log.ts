@@ -1,5 +1,5 @@
-import type { RequestRecord } from '../gateway/index.ts';
 import type { Problem } from '../problem/index.ts';
+import type { RequestRecord } from './record.ts';
 
 export type LogFormat = 'json' | 'text' | 'none';
 

@@ -1,0 +1,130 @@
+import type { Budget, Term } from '../budget/index.ts';
+import { Problem } from '../problem/index.ts';
+import type { Fetcher } from './bindings.ts';
+import type { Forwarded } from './forwarding.ts';
+
+export interface OriginOptions {
+  /** Base address; `{tier}` in it stands for the caller's tier. */
+  readonly address: string;
+  readonly fetcher: Fetcher;
+  readonly now: () => number;
+}
+
+/** Longest wait for an answer without a deadline: a Lambda function behind an HTTP API has 29 s. */
+const TIMEOUT_MS = 30_000;
+/** Weight of a new measurement of the way there and back. */
+const WAY_RATE = 0.2;
+/** Less than this cannot be said, and is over before it has begun. */
+const LEAST_MS = 0.001;
+/** Headers of one connection, not of the request. */
+const OF_THE_CONNECTION = [
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/** The native gateway that answers what a Worker cannot. */
+export class Origin {
+  readonly #options: OriginOptions;
+  /** What the way there and back takes beside the origin's own time, ms: network time moves a Worker's clock. */
+  #way = 0;
+
+  constructor(options: OriginOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends a request on, its key with it, with what is left of its budget.
+   * @throws Problem('deadline-exceeded') when nothing is left, Problem('origin-unavailable')
+   */
+  async send(request: Request, body: ArrayBuffer, to: Forwarded, requestId: string): Promise<Response> {
+    const budget = remaining(to.budget, this.#options.now() - to.since + this.#way);
+    return await this.#forward(request, body, { ...to, budget }, requestId);
+  }
+
+  /** Sends a request on as it comes, with the budget that it has. @throws Problem('origin-unavailable') */
+  async pass(request: Request, to: Forwarded, requestId: string): Promise<Response> {
+    return await this.#forward(request, request.body, to, requestId);
+  }
+
+  async #forward(
+    request: Request,
+    body: ArrayBuffer | ReadableStream | null,
+    { budget, tier }: Forwarded,
+    requestId: string,
+  ): Promise<Response> {
+    const { address, fetcher, now } = this.#options;
+    const headers = forwardedHeaders(request, budget, requestId);
+    const { pathname, search } = new URL(request.url);
+    const target = address.replaceAll('{tier}', tier) + pathname + search;
+    const limit = AbortSignal.timeout(Math.min(TIMEOUT_MS, budget.deadline?.value ?? TIMEOUT_MS));
+    const began = now();
+    try {
+      const signal = AbortSignal.any([request.signal, limit]);
+      const answer = await fetcher.fetch(new Request(target, { method: 'POST', headers, body, signal }));
+      if (answer.status === 502 || answer.status === 503) throw new Error(`it answers ${answer.status}`);
+      this.#learn(now() - began, answer);
+      return answer;
+    } catch (cause) {
+      if (limit.aborted && budget.deadline)
+        throw new Problem('deadline-exceeded', 'The native gateway did not answer before the deadline.');
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Problem(
+        'origin-unavailable',
+        `This request needs the native gateway, which does not answer (${reason}). Try again in a moment.`,
+        { retryAfter: 1 },
+        { cause },
+      );
+    }
+  }
+
+  #learn(took: number, answer: Response): void {
+    const own = [...(answer.headers.get('Server-Timing') ?? '').matchAll(/dur=([\d.]+)/g)];
+    if (own.length === 0) return;
+    const way = Math.max(0, took - own.reduce((sum, [, ms]) => sum + Number(ms), 0));
+    this.#way = this.#way === 0 ? way : this.#way + WAY_RATE * (way - this.#way);
+  }
+}
+
+function forwardedHeaders(request: Request, budget: Budget, requestId: string): Headers {
+  const headers = new Headers(request.headers);
+  for (const name of OF_THE_CONNECTION) headers.delete(name);
+  headers.set('X-Request-Id', requestId);
+  headers.set('Via', '1.1 concertina');
+  const text = serializeBudget(budget);
+  if (text !== '') headers.set('Compute-Budget', text);
+  return headers;
+}
+
+/** @throws Problem('deadline-exceeded') when the deadline has passed */
+function remaining(budget: Budget, spent: number): Budget {
+  const { deadline, latency } = budget;
+  if (deadline && deadline.value <= spent)
+    throw new Problem(
+      'deadline-exceeded',
+      `The deadline of ${deadline.value} ms passed before the request was started.`,
+      {
+        deadline: deadline.value,
+      },
+    );
+  const less = (term: Term): Term => ({ ...term, value: Math.max(LEAST_MS, term.value - spent) });
+  return {
+    ...budget,
+    ...(deadline && { deadline: less(deadline) }),
+    ...(latency && { latency: less(latency) }),
+  };
+}
+
+/** A budget as the header's dictionary (RFC 9651): three decimals at most, times rounded down. */
+export function serializeBudget(budget: Budget): string {
+  return Object.entries(budget)
+    .map(([name, { value, strict }]: [string, Term]) => {
+      const number = name === 'fidelity' ? Math.ceil(value * 1000) / 1000 : Math.floor(value * 1000) / 1000;
+      return `${name}=${Math.max(LEAST_MS, number)}${strict ? ';strict' : ''}`;
+    })
+    .join(', ');
+}

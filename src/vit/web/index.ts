@@ -1,0 +1,2 @@
+/** What needs WebAssembly codecs instead of Node: decoding in a Worker. */
+export { BYTES_PER_PIXEL, type CodecModules, wasmDecoder } from './wasm-decoder.ts';

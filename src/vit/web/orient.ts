@@ -1,0 +1,62 @@
+import type { Picture } from '../resampling.ts';
+
+/**
+ * Colours over white, without alpha, as libvips flattens: `(colour * alpha + 255 * (255 - alpha)) / 255`, rounded down.
+ * @param rgba `[height, width, 4]` uint8
+ */
+export function flatten(rgba: Uint8ClampedArray, width: number, height: number): Picture {
+  const data = new Uint8Array(width * height * 3);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const alpha = rgba[4 * pixel + 3] ?? 0;
+    for (let channel = 0; channel < 3; channel++) {
+      const colour = rgba[4 * pixel + channel] ?? 0;
+      data[3 * pixel + channel] =
+        alpha === 255 ? colour : Math.floor((colour * alpha + 255 * (255 - alpha)) / 255);
+    }
+  }
+  return { width, height, data };
+}
+
+/** Turns and mirrors a picture the way its EXIF orientation asks for. */
+export function orient(picture: Picture, orientation: number): Picture {
+  if (orientation === 1) return picture;
+  const turned = orientation >= 5;
+  const width = turned ? picture.height : picture.width;
+  const height = turned ? picture.width : picture.height;
+  const data = new Uint8Array(picture.data.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [sourceX, sourceY] = source(orientation, x, y, width, height);
+      const from = (sourceY * picture.width + sourceX) * 3;
+      data.set(picture.data.subarray(from, from + 3), (y * width + x) * 3);
+    }
+  }
+  return { width, height, data };
+}
+
+/** Where the pixel at `(x, y)` of the upright picture lies in the stored one (TIFF 6.0, tag 274). */
+function source(
+  orientation: number,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+): readonly [number, number] {
+  const [right, bottom] = [width - 1 - x, height - 1 - y];
+  switch (orientation) {
+    case 2:
+      return [right, y];
+    case 3:
+      return [right, bottom];
+    case 4:
+      return [x, bottom];
+    case 5:
+      return [y, x];
+    case 6:
+      return [y, right];
+    case 7:
+      return [bottom, right];
+    default:
+      return [bottom, x];
+  }
+}
