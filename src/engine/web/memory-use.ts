@@ -17,7 +17,8 @@ export const RUNTIME_BYTES = 17 * 2 ** 20;
 
 /**
  * What the largest level that is loaded takes, from what the manifest says: every array is reserved in full for it, and
- * ONNX Runtime copies each graph input into its own memory for a run.
+ * ONNX Runtime copies each graph input into its own memory for a run. `level.memory` also counts tensors that other levels
+ * have of their own; a run takes one set.
  */
 export function memoryUse(config: VitConfig, level: Level): MemoryUse {
   const tokens = totalTokens(config);
@@ -25,6 +26,6 @@ export function memoryUse(config: VitConfig, level: Level): MemoryUse {
   const channels = Math.max(...level.channels);
   // Of the widest block: residual stream, normalised stream, queries, keys, values and context, scores twice, hidden twice.
   const perToken = 3 * config.width + 4 * heads * config.headDim + 2 * heads * tokens + 2 * channels;
-  const run = Math.ceil(GROWTH * (level.memory + 4 * tokens * perToken));
+  const run = Math.ceil(GROWTH * 4 * (level.params + tokens * perToken));
   return { weights: level.memory, run, total: level.memory + run };
 }
