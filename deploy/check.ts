@@ -1,6 +1,7 @@
 /**
- * `npm run deploy:check`: packages serverless.yml for every stage with osls, and validates the templates offline.
- * Needs no account and no network. Exits with 1 when a stage does not package or a template has an error.
+ * `npm run deploy:check`: packages serverless.yml for every stage with osls and validates the templates, bundles the Worker
+ * with wrangler, and validates the Knative and Kubernetes manifests. Needs no account and no network. Exits with 1 when
+ * something does not package or has an error.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,6 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CelEngine, TemplateFile } from '@aws/cloudformation-validate';
+import { readTiers } from '../src/host/index.ts';
+import { bundleWorker, workerErrors } from './check-worker.ts';
+import { checkManifests } from './kubernetes/check.ts';
 
 const run = promisify(execFile);
 export const STAGES = ['dev', 'prod'] as const;
@@ -43,22 +47,34 @@ export function validateTemplate(path: string): Finding[] {
   }
 }
 
+/** Prints one line and the errors below it. @returns how many there were */
+function report(what: string, errors: readonly string[]): number {
+  process.stdout.write(`${what}: ${errors.length === 0 ? 'valid' : `${errors.length} errors`}\n`);
+  for (const error of errors) process.stdout.write(`  ${error}\n`);
+  return errors.length;
+}
+
+async function checkStage(stage: string): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), `concertina-${stage}-`));
+  try {
+    const findings = validateTemplate(await packageStage(stage, folder));
+    return report(
+      `AWS, stage ${stage}`,
+      findings.map(({ severity, rule, message }) => `${severity} ${rule} ${message}`),
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 async function main(): Promise<void> {
   let errors = 0;
-  for (const stage of STAGES) {
-    const folder = await mkdtemp(join(tmpdir(), `concertina-${stage}-`));
-    try {
-      const findings = validateTemplate(await packageStage(stage, folder));
-      errors += findings.length;
-      process.stdout.write(
-        `stage ${stage}: ${findings.length === 0 ? 'valid' : `${findings.length} errors`}\n`,
-      );
-      for (const found of findings)
-        process.stdout.write(`  ${found.severity} ${found.rule} ${found.message}\n`);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  }
+  for (const stage of STAGES) errors += await checkStage(stage);
+  const bundle = await bundleWorker();
+  const tiers = await readTiers(join(import.meta.dirname, 'tiers.yaml'));
+  const size = `${(bundle.gzipKib / 1024).toFixed(1)} MiB compressed`;
+  errors += report(`Cloudflare Worker, ${size}`, workerErrors(bundle, tiers));
+  errors += report('Knative and Kubernetes', await checkManifests());
   process.exitCode = errors === 0 ? 0 : 1;
 }
 

@@ -1,15 +1,17 @@
-# The pruning job on an NVIDIA GPU: TensorFlow.js on CUDA where it installs, ONNX Runtime's WebGPU provider otherwise.
+# The pruning job on an NVIDIA GPU: TensorFlow.js on CUDA. Its libtensorflow 2.9 wants CUDA 11 and cuDNN 8.
 #   docker build -f deploy/container/gpu.Dockerfile -t concertina-gpu .
-FROM node:24-bookworm-slim AS build
+FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY . .
 RUN npm run build && npm prune --omit=dev
+# Its install script downloads libtensorflow with CUDA; npm 11 runs none that the project does not name, so it is run here.
+RUN npm install --no-save --omit=dev --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0 \
+  && cd node_modules/@tensorflow/tfjs-node-gpu && node scripts/install.js gpu download
 
-FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
+FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04
 ENV NODE_ENV=production
-RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules

@@ -1,6 +1,6 @@
 # One image for every Lambda function of serverless.yml; each function names its handler.
 #   docker build -f deploy/container/lambda.Dockerfile -t concertina-lambda .
-FROM node:24-bookworm-slim AS build
+FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci

@@ -69,6 +69,7 @@ export const PROBLEMS = {
   'level-not-loaded': { status: 503, title: 'That level has not been loaded yet' },
   aborted: { status: 499, title: 'The work was aborted' },
   'invalid-settings': { status: 400, title: 'The settings cannot be used' },
+  'job-refused': { status: 502, title: 'The job was not taken' },
   usage: { status: 400, title: 'The command line cannot be understood' },
 } as const satisfies Record<string, ProblemDefinition>;
 

@@ -49,6 +49,17 @@ describe('the choice of a level', () => {
     expect(chosen({})).toEqual([3, 'none']);
   });
 
+  it('takes the highest level that a host holds for the top: floors end there, and levels above it are refused', () => {
+    const held = { loaded: 1, tier: { ceiling: { level: 1 }, floor: { fidelity: 0.95 } } };
+    expect(chosen({}, held)).toEqual([1, 'tier']);
+    expect(chosen({}, { ...held, tier: { ...held.tier, floor: { level: 3 } } })).toEqual([1, 'tier']);
+    expect(refusal({ level: term(2) }, held)).toMatchObject({
+      code: 'budget-unsatisfiable',
+      nearest: { level: 1 },
+    });
+    expect(refusal({ fidelity: term(0.9) }, held)).toMatchObject({ code: 'budget-unsatisfiable' });
+  });
+
   it('keeps every ceiling, and says which one bound', () => {
     expect(chosen({ flops: term(0.7) })).toEqual([1, 'flops']);
     expect(chosen({ gflops: term(7.5) })).toEqual([2, 'flops']);

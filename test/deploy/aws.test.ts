@@ -25,19 +25,25 @@ afterAll(async () => {
 describe.each(STAGES)('serverless.yml at stage %s', (stage) => {
   let path: string;
   let resources: Record<string, Resource>;
+  let outputs: Record<string, unknown>;
   let tiers: Record<string, { scaling: Record<string, unknown> }>;
 
   beforeAll(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'concertina-template-'));
     folders.push(folder);
     path = await packageStage(stage, folder);
-    resources = JSON.parse(await readFile(path, 'utf8')).Resources;
+    ({ Resources: resources, Outputs: outputs } = JSON.parse(await readFile(path, 'utf8')));
     tiers = parse(await readFile(new URL('../../deploy/tiers.yaml', import.meta.url), 'utf8')).tiers;
   });
 
   const ofType = (type: string) => Object.values(resources).filter((resource) => resource.Type === type);
   const properties = (type: string, key: string, value: unknown) =>
     ofType(type).find((resource) => resource.Properties[key] === value)?.Properties;
+
+  const statementsOf = (role: string) =>
+    (
+      (resources[role]?.Properties.Policies ?? []) as { PolicyDocument: { Statement: Statement[] } }[]
+    ).flatMap(({ PolicyDocument }) => PolicyDocument.Statement);
 
   it('passes the offline validator without errors', () => {
     expect(validateTemplate(path)).toEqual([]);
@@ -112,6 +118,100 @@ describe.each(STAGES)('serverless.yml at stage %s', (stage) => {
     const job = ofType('AWS::Batch::JobDefinition')[0]?.Properties;
     expect(job).toMatchObject({ RetryStrategy: { Attempts: 4 }, Timeout: { AttemptDurationSeconds: 14400 } });
     expect(JSON.stringify(job)).toContain('"GPU"');
+  });
+
+  it('starts that job when weights land under incoming/, with a role that can do nothing else', () => {
+    const rule = ofType('AWS::Events::Rule').find(({ Properties }) =>
+      JSON.stringify(Properties).includes('incoming/*/model.safetensors'),
+    )?.Properties;
+    expect(rule).toMatchObject({
+      EventPattern: { source: ['aws.s3'], 'detail-type': ['Object Created'] },
+      Targets: [{ Arn: { Ref: 'JobQueue' }, RoleArn: { 'Fn::GetAtt': ['SubmitRole', 'Arn'] } }],
+    });
+    expect(statementsOf('SubmitRole').map(({ Action }) => Action)).toEqual(['batch:SubmitJob']);
+  });
+
+  it('routes every tier through the HTTP API, and streams large answers from a signed address', () => {
+    for (const name of Object.keys(tiers)) {
+      expect(properties('AWS::ApiGatewayV2::Route', 'RouteKey', `ANY /${name}/{proxy+}`), name).toBeDefined();
+      const streaming = properties(
+        'AWS::Lambda::Function',
+        'FunctionName',
+        `concertina-${stage}-${name}-stream`,
+      );
+      expect(streaming, name).toMatchObject({ Timeout: 300, PackageType: 'Image' });
+    }
+    const urls = ofType('AWS::Lambda::Url');
+    expect(urls).toHaveLength(Object.keys(tiers).length);
+    for (const { Properties } of urls)
+      expect(Properties).toMatchObject({ AuthType: 'AWS_IAM', InvokeMode: 'RESPONSE_STREAM' });
+  });
+
+  it('raises and lowers provisioned concurrency at the hours of the tier', () => {
+    for (const [name, { scaling }] of Object.entries(tiers)) {
+      const id = `function:concertina-${stage}-${name}:provisioned`;
+      const target = properties('AWS::ApplicationAutoScaling::ScalableTarget', 'ResourceId', id);
+      const hours = (scaling.schedule ?? []) as { name: string; cron: string; min: number }[];
+      expect(target?.ScheduledActions ?? [], name).toEqual(
+        hours.map(({ name: action, cron, min }) => ({
+          ScheduledActionName: action,
+          Schedule: `cron(${cron})`,
+          ScalableTargetAction: expect.objectContaining({ MinCapacity: min }),
+        })),
+      );
+    }
+  });
+
+  it('lets the gateway read models and write profiles beside them, and nothing more', () => {
+    const role = ofType('AWS::IAM::Role').find(({ Properties }) =>
+      JSON.stringify(Properties.RoleName ?? '').includes(`concertina-${stage}-gateway`),
+    );
+    const policies = (role?.Properties.Policies ?? []) as { PolicyDocument: { Statement: Statement[] } }[];
+    const s3 = policies
+      .flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
+      .filter(({ Action }) => [Action].flat().some((action) => action.startsWith('s3:')));
+    expect(s3.map(({ Action, Resource }) => [String(Action), Resource])).toEqual([
+      ['s3:GetObject', { 'Fn::Sub': '${Models.Arn}/models/*' }],
+      ['s3:PutObject', { 'Fn::Sub': '${Models.Arn}/models/*/profiles/*' }],
+      ['s3:ListBucket', { 'Fn::GetAtt': ['Models', 'Arn'] }],
+    ]);
+  });
+
+  it('refuses what is not encrypted on its way, and cleans up behind uploads, versions and results', () => {
+    expect(JSON.stringify(resources.ModelsPolicy?.Properties)).toContain('"aws:SecureTransport":"false"');
+    const lifecycle = resources.Models?.Properties.LifecycleConfiguration ?? {};
+    const { Rules } = lifecycle as { Rules: { Id: string }[] };
+    expect(Rules.map(({ Id }) => Id)).toEqual([
+      'abort-unfinished-uploads',
+      'old-versions',
+      'incoming-weights',
+      'bulk-results',
+    ]);
+  });
+
+  it('embeds a prefix by a distributed map, with the budget as an input', () => {
+    const definition = JSON.stringify(ofType('AWS::StepFunctions::StateMachine')[0]?.Properties);
+    for (const part of ['DISTRIBUTED', 'listObjectsV2', 'ResultWriter', '$.budget', '$.prefix'])
+      expect(definition).toContain(part);
+  });
+
+  it('shows every tier on the dashboard, and sends alarms somewhere', () => {
+    const dashboard = JSON.stringify(ofType('AWS::CloudWatch::Dashboard')[0]?.Properties);
+    for (const name of Object.keys(tiers)) expect(dashboard).toContain(`concertina-${stage}-${name}`);
+    for (const { Properties } of ofType('AWS::CloudWatch::Alarm'))
+      expect(Properties.AlarmActions).toEqual([{ Ref: 'Alarms' }]);
+  });
+
+  it('names what commands ask for in its outputs', () => {
+    const names = [
+      'HttpApiUrl',
+      'ModelsBucket',
+      'StoreUrl',
+      'PruneQueue',
+      'PruneDefinition',
+      'BulkStateMachine',
+    ];
+    expect(Object.keys(outputs)).toEqual(expect.arrayContaining(names));
   });
 
   it('raises an alarm on missed budgets, sheds, throttles and errors of every tier', () => {

@@ -21,6 +21,9 @@ interface PruneFlags {
   readonly work?: string;
   readonly device: Device;
   readonly json?: boolean;
+  readonly remote?: boolean;
+  readonly queue?: string;
+  readonly definition?: string;
 }
 
 /** `concertina prune` */
@@ -52,6 +55,11 @@ export function prune(console: Console): Command {
     )
     .option('--work <folder>', 'where finished steps are kept, so that an interrupted job resumes')
     .addOption(deviceOption())
+    .option('--remote', 'submit the job to AWS Batch (deploy/aws/pruning.yml) instead of running it here')
+    .addOption(new Option('--queue <arn>', 'with --remote: its queue').env('CONCERTINA_PRUNE_QUEUE'))
+    .addOption(
+      new Option('--definition <arn>', 'with --remote: its definition').env('CONCERTINA_PRUNE_DEFINITION'),
+    )
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -62,6 +70,7 @@ Example:
 Interrupt it with Ctrl+C: the same command resumes from the last finished step.`,
     )
     .action(async (flags: PruneFlags) => {
+      if (flags.remote) return await runRemotely(flags, console);
       const [{ localFolder }, { openModel }, { prune: runPrune }] = await Promise.all([
         import('../../host/index.ts'),
         import('../../hub/index.ts'),
@@ -96,6 +105,18 @@ Interrupt it with Ctrl+C: the same command resumes from the last finished step.`
       console.print(`\nPublished ${name} (${digest.slice(0, 12)}) to ${flags.store}.`);
       console.print(`Serve it: ${typed(`serve --store ${flags.store}`, process.env)}`);
     });
+}
+
+async function runRemotely(flags: PruneFlags, console: Console): Promise<void> {
+  const { remoteJob, submitJob } = await import('../submit-job.ts');
+  const job = remoteJob(flags, flags.name ?? nameOf(flags.model));
+  const id = await submitJob(job);
+  if (flags.json) {
+    console.print(JSON.stringify({ event: 'submitted', job: id, name: job.name, queue: job.queue }));
+    return;
+  }
+  console.print(`Submitted ${job.name} as job ${id}.`);
+  console.print(`Watch it: aws batch describe-jobs --jobs ${id} --query 'jobs[0].[status,statusReason]'`);
 }
 
 /** Letters, digits, `.`, `_`, `-`: what a checkpoint may be called. */

@@ -47,7 +47,11 @@ export function serve(console: Console): Command {
     .addOption(new Option('--tier <name>', 'serve this tier only').env('CONCERTINA_TIER'))
     .option('--model <id...>', 'serve these models only')
     .addOption(deviceOption())
-    .option('--workers <number>', 'engine threads (default: one per core)', whole(1, 256))
+    .addOption(
+      new Option('--workers <number>', 'engine threads (default: one per core)')
+        .env('CONCERTINA_WORKERS')
+        .argParser(whole(1, 256)),
+    )
     .option(
       '--allow-url <host...>',
       'fetch images from these https hosts ("*.example.com", "*"); off by default',
