@@ -29,9 +29,9 @@ declare module 'vitest' {
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 const ASSETS = join(import.meta.dirname, '../../assets');
 
-/** Prunes the sample model with the real command, once; starts a native gateway on it, and a recorder before that. */
+/** Prunes the sample model with the real command; starts a native gateway on it, and a recorder before that. */
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
-  await prunedOnce();
+  await pruneSample();
   const store = await openStore(WORKERD_STORE);
   const car = await readFile(join(ASSETS, 'sample-images/car-1.jpg'));
   const { native, libvips } = await nativeAnswers(store, car);
@@ -66,9 +66,7 @@ async function nativeAnswers(store: ObjectStore, car: Uint8Array) {
   return { native, libvips };
 }
 
-async function prunedOnce(): Promise<void> {
-  const done = join(WORKERD_STORE, 'sample/latest.json');
-  if (await readFile(done).catch(() => undefined)) return;
+async function pruneSample(): Promise<void> {
   await rm(WORKERD_STORE, { recursive: true, force: true });
   await mkdir(WORKERD_STORE, { recursive: true });
   const words = ['prune', '--model', join(ASSETS, 'sample-model'), '--images', join(ASSETS, 'sample-images')];
