@@ -4,13 +4,21 @@ import { RecipeSchema } from '../src/pruning/recipe-schema.ts';
 import { best } from '../src/pruning/recipes/best.ts';
 import { snapvitReference } from '../src/pruning/recipes/snapvit-reference.ts';
 
-/** One row group of a table: a recipe, run at some FLOP shares. */
+/** One row of the tables: a recipe, run at some FLOP shares. */
 export interface Contestant {
   readonly name: string;
   readonly recipe: Recipe;
+  /** Shares that the path is planned for, and those of them that are measured. */
   readonly shares: readonly number[];
-  /** Ablations are measured by their cosines alone. */
+  readonly measured: readonly number[];
+  /** Heads and channels only, or tokens too. */
+  readonly kind: 'units' | 'joint';
+  /** k-NN and retrieval too, or the cosines alone. */
   readonly retrieval: boolean;
+  /** What weights are measured in: fp16, or the first byte of the two that levels below the full network are served with. */
+  readonly storage: 'fp16' | 'first-byte';
+  /** One part of `best` taken away or exchanged. */
+  readonly ablation: boolean;
 }
 
 /** How much of the published method's work is done; the rest of its recipe is as shipped. */
@@ -22,51 +30,78 @@ export interface Scale {
 
 const UNIT_SHARES = [0.92, 0.83, 0.72, 0.62, 0.52];
 const JOINT_SHARES = [0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
-const ABLATION_SHARES = [0.83, 0.72];
-const JOINT_ABLATION_SHARES = [0.6, 0.4];
+const ABLATED_UNIT_SHARES = [0.83, 0.72];
+const ABLATED_JOINT_SHARES = [0.6, 0.5, 0.4];
 
 type Settings = Record<string, z.core.util.JSONType>;
+type Parts = Partial<RecipeInput>;
 
 /** All contestants of the comparison. */
 export function contestants(scale: Scale): Contestant[] {
   const reference = scaledReference(scale);
   const local = reference.criterion.kind === 'snapvit' ? reference.criterion.local : undefined;
   if (!local) throw new RangeError('the reference recipe has local scores');
-  const none = { kind: 'none' } as const;
-  const simple = (name: string, criterion: RecipeInput['criterion']) =>
-    contestant(name, { ...reference, criterion, correction: none }, UNIT_SHARES, true);
-  const units = (name: string, changes: Partial<RecipeInput>) =>
-    contestant(name, { ...bestUnits(), ...changes }, ABLATION_SHARES, false);
-  const joint = (name: string, changes: Partial<RecipeInput>) =>
-    contestant(name, { ...best, ...changes }, JOINT_ABLATION_SHARES, false);
-  const criterion = (settings: Settings) => ({ criterion: { kind: 'best', settings } as const });
-  const correction = (settings: Settings) => ({ correction: { kind: 'best', settings } as const });
-  const path = (settings: Settings) => ({ path: { kind: 'best', settings } as const });
+  const criterion = (settings: Settings): Parts => ({ criterion: { kind: 'best', settings } });
+  const correction = (settings: Settings): Parts => ({ correction: { kind: 'best', settings } });
+  const path = (settings: Settings): Parts => ({ path: { kind: 'best', settings } });
+  const none: Parts = { correction: { kind: 'none' } };
   return [
-    simple('random', { kind: 'random' }),
-    simple('magnitude', { kind: 'magnitude' }),
-    simple('lamp', { kind: 'lamp' }),
-    simple('snip-magnitude', { kind: 'snip-magnitude', local }),
-    contestant('snapvit-reference, uncorrected', { ...reference, correction: none }, UNIT_SHARES, true),
-    contestant('snapvit-reference', reference, UNIT_SHARES, true),
-    contestant('best, units only', bestUnits(), UNIT_SHARES, true),
-    contestant('best', best, JOINT_SHARES, true),
-    units('units: gates close onto zero', criterion({ centre: 'zero' })),
-    units('units: with interactions', criterion({ interactions: 1 })),
-    units('units: the coupled ratios of the paper', { path: { kind: 'snapvit' } }),
-    units('units: no correction', { correction: none }),
-    units('units: biases only', correction({ kind: 'mean' })),
-    units('units: ridge of 0.01', correction({ ridge: 0.01 })),
-    units('units: no weight on [CLS]', correction({ pooledShare: 1 / 197 })),
-    joint('joint: no correction', { correction: none }),
-    joint('joint: tokens only', path({ units: false })),
-    joint('joint: schedules not searched', path({ candidates: 0 })),
+    units('random', { ...reference, ...none, criterion: { kind: 'random' } }),
+    units('magnitude', { ...reference, ...none, criterion: { kind: 'magnitude' } }),
+    units('lamp', { ...reference, ...none, criterion: { kind: 'lamp' } }),
+    units('snip-magnitude', { ...reference, ...none, criterion: { kind: 'snip-magnitude', local } }),
+    units('snapvit-reference, uncorrected', { ...reference, ...none }),
+    units('snapvit-reference', reference),
+    units('best, units only', unitsOnly),
+    joint('best', best),
+    {
+      ...joint('best, as served (first byte of each weight)', best),
+      retrieval: false,
+      storage: 'first-byte',
+    },
+    ablatedUnits("units: snapvit-reference's scores", { criterion: reference.criterion }),
+    ablatedUnits('units: gates close onto zero', criterion({ centre: 'zero' })),
+    ablatedUnits('units: with interactions', criterion({ interactions: 1 })),
+    ablatedUnits('units: the coupled ratios of the paper', { path: { kind: 'snapvit' } }),
+    ablatedUnits('units: no correction', none),
+    ablatedUnits('units: biases only', correction({ kind: 'mean' })),
+    ablatedUnits('units: ridge of 0.01', correction({ ridge: 0.01 })),
+    ablatedUnits('units: tokens weighted alike', correction({ relative: false })),
+    ablatedUnits('units: no weight on [CLS]', correction({ pooledShare: 1 / 197 })),
+    ablatedJoint('joint: no correction', none),
+    ablatedJoint('joint: tokens only', path({ units: false })),
+    ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
   ];
 }
 
 /** `best` restricted to heads and channels. */
-function bestUnits(): RecipeInput {
-  return { ...best, path: { kind: 'best', settings: { merging: false } } };
+const unitsOnly: RecipeInput = { ...best, path: { kind: 'best', settings: { merging: false } } };
+
+function units(name: string, recipe: RecipeInput): Contestant {
+  return {
+    name,
+    recipe: RecipeSchema.parse({ ...recipe, name }),
+    shares: UNIT_SHARES,
+    measured: UNIT_SHARES,
+    kind: 'units',
+    retrieval: true,
+    storage: 'fp16',
+    ablation: false,
+  };
+}
+
+function joint(name: string, recipe: RecipeInput): Contestant {
+  return { ...units(name, recipe), shares: JOINT_SHARES, measured: JOINT_SHARES, kind: 'joint' };
+}
+
+function ablatedUnits(name: string, changes: Parts): Contestant {
+  const whole = units(name, { ...unitsOnly, ...changes });
+  return { ...whole, measured: ABLATED_UNIT_SHARES, retrieval: false, ablation: true };
+}
+
+function ablatedJoint(name: string, changes: Parts): Contestant {
+  const whole = joint(name, { ...best, ...changes });
+  return { ...whole, measured: ABLATED_JOINT_SHARES, retrieval: false, ablation: true };
 }
 
 function scaledReference({ fit, evaluations, fitnessImages }: Scale): RecipeInput {
@@ -82,13 +117,4 @@ function scaledReference({ fit, evaluations, fitnessImages }: Scale): RecipeInpu
       evolution: { ...criterion.evolution, evaluations, images: fitnessImages },
     },
   };
-}
-
-function contestant(
-  name: string,
-  recipe: RecipeInput,
-  shares: readonly number[],
-  retrieval: boolean,
-): Contestant {
-  return { name, recipe: RecipeSchema.parse({ ...recipe, name }), shares, retrieval };
 }

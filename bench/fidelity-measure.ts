@@ -1,55 +1,60 @@
-import type { AnalysisVariant } from '../src/engine/index.ts';
-import { crossBudgetRecall, knnTop1, type LabelledImage, type Vectors } from '../src/evaluation/index.ts';
-import type { ImageSet, PruningContext } from '../src/pruning/contracts.ts';
+import { z } from 'zod';
+import type { AnalysisModel, AnalysisVariant } from '../src/engine/index.ts';
+import { crossBudgetRecall, knnTop1, type Vectors } from '../src/evaluation/index.ts';
+import type { ImageSet } from '../src/pruning/contracts.ts';
 import { embedImages, rowCosines } from '../src/pruning/fidelity.ts';
 import { flops, fullVariant } from '../src/vit/index.ts';
+import type { LabelledSet } from './fidelity-pictures.ts';
 
 /** Pictures that nothing was fitted on. */
 export interface TestImages {
-  readonly gallery: LabelledSet;
-  readonly queries: LabelledSet;
+  readonly gallery: Pick<LabelledSet, 'images' | 'labels'>;
+  readonly queries: Pick<LabelledSet, 'images' | 'labels'>;
   /** Of the calibration photographs' kind. */
   readonly held: ImageSet;
 }
 
-export interface LabelledSet {
-  readonly images: ImageSet;
-  readonly labels: readonly number[];
-}
-
-export interface Measured {
-  readonly share: number;
+export const MeasuredSchema = z.strictObject({
+  share: z.number(),
   /** FLOPs over the full network's. */
-  readonly flops: number;
+  flops: z.number(),
   /** Mean cosine to the full network: on the queries (another domain) and on the held-back slice. */
-  readonly queries: number;
-  readonly held: number;
-  readonly knn?: number | undefined;
-  readonly recall10?: number | undefined;
+  queries: z.number(),
+  held: z.number(),
+  knn: z.number().optional(),
+  recall10: z.number().optional(),
+});
+export type Measured = z.infer<typeof MeasuredSchema>;
+
+export interface Measure {
+  /** Of the full network. */
+  readonly knn: number;
+  /** Measures a level of a network; `retrieval` embeds the gallery too, for k-NN. */
+  level(model: AnalysisModel, share: number, network: AnalysisVariant, retrieval: boolean): Promise<Measured>;
 }
 
 /** Embeds the test pictures with the full network once, and then with any level. */
-export async function createMeasure(context: PruningContext, test: TestImages) {
-  const { model, config } = context;
-  const embed = async (images: ImageSet, network?: AnalysisVariant): Promise<Vectors> => ({
+export async function createMeasure(model: AnalysisModel, test: TestImages): Promise<Measure> {
+  const { config } = model;
+  const embed = async (on: AnalysisModel, images: ImageSet, network?: AnalysisVariant): Promise<Vectors> => ({
     width: config.embeddingWidth,
     count: images.count,
-    data: await embedImages(model, images, images.count, { network }),
+    data: await embedImages(on, images, images.count, { network }),
   });
   const full = {
-    gallery: await embed(test.gallery.images),
-    queries: await embed(test.queries.images),
-    held: await embed(test.held),
+    gallery: await embed(model, test.gallery.images),
+    queries: await embed(model, test.queries.images),
+    held: await embed(model, test.held),
   };
   const knnOf = (gallery: Vectors, queries: Vectors) =>
     knnTop1(gallery, test.gallery.labels, queries, test.queries.labels);
 
   return {
-    full: { knn: knnOf(full.gallery, full.queries) },
-    async level(share: number, network: AnalysisVariant, retrieval: boolean): Promise<Measured> {
-      const queries = await embed(test.queries.images, network);
-      const held = await embed(test.held, network);
-      const gallery = retrieval ? await embed(test.gallery.images, network) : undefined;
+    knn: knnOf(full.gallery, full.queries),
+    async level(on, share, network, retrieval) {
+      const queries = await embed(on, test.queries.images, network);
+      const held = await embed(on, test.held, network);
+      const gallery = retrieval ? await embed(on, test.gallery.images, network) : undefined;
       const [recall10] = crossBudgetRecall(full.gallery, full.queries, queries, [10]);
       return {
         share,
@@ -60,10 +65,6 @@ export async function createMeasure(context: PruningContext, test: TestImages) {
       };
     },
   };
-}
-
-export function labelled(images: ImageSet, list: readonly LabelledImage[]): LabelledSet {
-  return { images, labels: list.map(({ label }) => label) };
 }
 
 function meanCosine(level: Vectors, full: Vectors): number {

@@ -1,53 +1,60 @@
+import type { Compared } from './fidelity-compare.ts';
 import type { Contestant } from './fidelity-contestants.ts';
 import type { Measured } from './fidelity-measure.ts';
+import { figure, type Series } from './line-plot.ts';
 
-interface Row {
+export interface Row {
   readonly contestant: Contestant;
+  /** One level for each of the contestant's measured shares. */
   readonly measured: readonly Measured[];
 }
 
-const isAblation = ({ contestant }: Row) => !contestant.retrieval;
-const isJoint = ({ contestant }: Row) => contestant.shares.includes(0.4);
+const TITLES = { units: 'Heads and channels only', joint: 'Tokens, heads and channels' } as const;
+/** Rows that the plots show, the best last. */
+const PLOTTED = [
+  'magnitude',
+  'snapvit-reference, uncorrected',
+  'snapvit-reference',
+  'best, units only',
+  'best',
+];
 
-/** Units only: every method at the same FLOP shares, and what each part of `best` adds. */
-export function unitTable(rows: readonly Row[]): string[] {
-  return tables(
-    rows.filter((row) => !isJoint(row)),
-    'Heads and channels only',
+/** The whole of the results. */
+export function document(compared: readonly Compared[], where: string): string {
+  const parts = compared.flatMap((model) => [
+    `## ${model.name}`,
+    countsOf(model),
+    `![Mean cosine and k-NN against the share of FLOPs](${plotName(model)})`,
+    ...tables(model.rows, 'units'),
+    ...tables(model.rows, 'joint'),
+  ]);
+  return `${['# Fidelity of pruning methods', where, ...parts].join('\n\n')}\n`;
+}
+
+function countsOf({ counts, knn }: Compared): string {
+  return (
+    `${counts.fit} calibration photographs to fit on, ${counts.held} held back; of the clothing photographs ${counts.gallery} as ` +
+    `the gallery and ${counts.queries} as queries. Full network: k-NN ${knn.toFixed(3)}.`
   );
 }
 
-/** Tokens and units together. */
-export function jointTable(rows: readonly Row[]): string[] {
-  return tables(
-    rows.filter((row) => isJoint(row)),
-    'Tokens, heads and channels',
-  );
-}
-
-function tables(rows: readonly Row[], title: string): string[] {
-  const main = rows.filter((row) => !isAblation(row));
-  const ablated = rows.filter((row) => isAblation(row));
+/** Every method at the same FLOP shares, and what each part of `best` adds. */
+function tables(rows: readonly Row[], kind: Contestant['kind']): string[] {
+  const all = rows.filter(({ contestant }) => contestant.kind === kind);
+  const main = all.filter(({ contestant }) => !contestant.ablation);
+  const ablated = all.filter(({ contestant }) => contestant.ablation);
+  const best = main.filter(({ contestant }) => contestant.name.startsWith('best') && contestant.retrieval);
+  const retrieved = main.filter(({ contestant }) => contestant.retrieval);
+  const both = ({ queries, held }: Measured) => `${queries.toFixed(3)} / ${held.toFixed(3)}`;
+  if (all.length === 0) return [];
   return [
-    ...(main.length > 0
-      ? [
-          `### ${title}`,
-          grid('Mean cosine, labelled photographs', main, ({ queries }) => queries),
-          grid('Mean cosine, held-back calibration photographs', main, ({ held }) => held),
-          grid('k-NN top-1 (k = 20)', main, ({ knn }) => knn),
-          grid("Cross-budget recall@10 (of the full network's first)", main, ({ recall10 }) => recall10),
-        ]
-      : []),
+    `### ${TITLES[kind]}`,
+    ...grid('Mean cosine, clothing', main, ({ queries }) => queries),
+    ...grid('Mean cosine, held-back calibration photographs', main, ({ held }) => held),
+    ...grid('k-NN top-1 (k = 20), clothing', retrieved, ({ knn }) => knn),
+    ...grid('Cross-budget recall@10, clothing', retrieved, ({ recall10 }) => recall10),
     ...(ablated.length > 0
-      ? [
-          `### ${title}: ablation`,
-          grid(
-            'Mean cosine: labelled / held-back photographs',
-            [...main.filter(({ contestant }) => contestant.name.startsWith('best')), ...ablated],
-            ({ queries, held }) => `${queries.toFixed(3)} / ${held.toFixed(3)}`,
-            ablated[0]?.contestant.shares,
-          ),
-        ]
+      ? grid('Ablation: mean cosine, clothing / held-back', [...best, ...ablated], both, ablated)
       : []),
   ];
 }
@@ -56,8 +63,10 @@ function grid(
   title: string,
   rows: readonly Row[],
   value: (measured: Measured) => number | string | undefined,
-  shares = rows[0]?.contestant.shares ?? [],
-): string {
+  columns: readonly Row[] = rows,
+): string[] {
+  const shares = columns[0]?.contestant.measured ?? [];
+  if (rows.length === 0) return [];
   const head = `| ${title} | ${shares.map((share) => `${Math.round(share * 100)} %`).join(' | ')} |`;
   const lines = rows.map(({ contestant, measured }) => {
     const cells = shares.map((share) => {
@@ -65,7 +74,31 @@ function grid(
       const shown = found && value(found);
       return typeof shown === 'number' ? shown.toFixed(3) : (shown ?? '–');
     });
-    return `| ${contestant.name} | ${cells.join(' | ')} |`;
+    return `| ${contestant.name.replace(/^(units|joint): /, '')} | ${cells.join(' | ')} |`;
   });
-  return [head, `|---|${shares.map(() => '---').join('|')}|`, ...lines].join('\n');
+  return [[head, `|---|${shares.map(() => '---').join('|')}|`, ...lines].join('\n')];
+}
+
+/** The file of a model's plot, beside the document. */
+export function plotName({ name }: Compared): string {
+  return `fidelity-${name.split('_')[0]}.svg`;
+}
+
+/** Cosine and k-NN of the main rows against the share of FLOPs. */
+export function plot({ name, knn, rows }: Compared): string {
+  const shown = PLOTTED.flatMap((wanted) => rows.filter(({ contestant }) => contestant.name === wanted));
+  const series = (full: number, value: (measured: Measured) => number | undefined): Series[] =>
+    shown.map(({ contestant, measured }) => {
+      const levels = measured.map(({ flops, ...level }) => [flops, value({ flops, ...level }) ?? 0] as const);
+      const points = [[1, full] as const, ...levels];
+      return { name: contestant.name.replace('uncorrected', 'raw'), points };
+    });
+  const x = 'share of the FLOPs';
+  return figure([
+    [
+      { title: `${name}: mean cosine`, x, y: 'cosine, clothing', yMax: 1 },
+      series(1, (level) => level.queries),
+    ],
+    [{ title: 'k-NN top-1', x, y: 'k-NN, clothing', yMax: 1 }, series(knn, (level) => level.knn)],
+  ]);
 }

@@ -10,11 +10,13 @@ const BENCHMARKS = ['engine', 'decode', 'overhead', 'budgets', 'overload', 'fide
 const words = process.argv.slice(2);
 const chosen = words.filter((word) => (BENCHMARKS as readonly string[]).includes(word));
 const flags = words.filter((word) => !chosen.includes(word));
-if (!flags.some((flag) => /^--(quick|json|out)/.test(flag)))
-  flags.push('--out', join(import.meta.dirname, 'results'));
+const published = !flags.some((flag) => /^--(quick|json|out)/.test(flag));
 
 for (const name of chosen.length > 0 ? chosen : BENCHMARKS) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, `${name}.ts`), ...flags], {
+  // The comparison of methods is a page with plots of its own, one folder up.
+  const out = name === 'fidelity' ? import.meta.dirname : join(import.meta.dirname, 'results');
+  const script = join(import.meta.dirname, `${name}.ts`);
+  const child = spawn(process.execPath, [script, ...flags, ...(published ? ['--out', out] : [])], {
     stdio: 'inherit',
   });
   const code = await new Promise<number | null>((done) => child.once('exit', done));

@@ -49,8 +49,13 @@ export async function measureFidelity(
   return fidelityOf(embeddings, full, context.model.config.embeddingWidth);
 }
 
-/** Cosine of each row with the same row of the other array; 0 where one of them is zero. */
+/**
+ * Cosine of each row with the same row of the other array; 0 where one of them is zero.
+ * @throws RangeError when the arrays are not of the same length: their rows are then not of the same pictures
+ */
 export function rowCosines(a: ArrayLike<number>, b: ArrayLike<number>, width: number): Float64Array {
+  if (a.length !== b.length || a.length % width !== 0)
+    throw new RangeError(`${a.length} numbers and ${b.length} are not the same rows of ${width}`);
   const cosines = new Float64Array(a.length / width);
   for (const row of cosines.keys()) {
     let [dot, aa, bb] = [0, 0, 0];

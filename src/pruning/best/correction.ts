@@ -173,14 +173,14 @@ async function fitLayer(
 
 /**
  * `size / |stream|^2` of every token. The tokens that pooling reads share `pooledShare` of the weight among them; in
- * the last block nothing else is read.
+ * the last block nothing else is read. Without `relative` tokens of very large norm decide the fit.
  */
 function tokenWeights(
   { config }: PruningContext,
   wanted: Float32Array,
   { count, sizes }: MergedTokens,
   { block }: Place,
-  { pooledShare }: CorrectionSettings,
+  { pooledShare, relative: weighted }: CorrectionSettings,
 ): Float32Array {
   const D = config.width;
   const tokens = sizes.length / count;
@@ -191,7 +191,7 @@ function tokenWeights(
   return sizes.map((size, at) => {
     let squares = 0;
     for (let d = at * D; d < (at + 1) * D; d++) squares += (wanted[d] ?? 0) ** 2;
-    const relative = squares > 0 ? 1 / squares : 0;
+    const relative = !weighted ? 1 : squares > 0 ? 1 / squares : 0;
     if (read === 0) return size * relative;
     return at % tokens < read ? (share / read) * relative : ((1 - share) / patches) * size * relative;
   });

@@ -26,6 +26,8 @@ export const CorrectionSettingsSchema = z.strictObject({
   ridge: z.number().positive().default(3),
   /** Weight of the tokens that pooling reads, as a share of all tokens' weight. */
   pooledShare: z.number().min(0).max(1).default(0.2),
+  /** Tokens count by `1 / |stream|^2`, because a LayerNorm follows; or all alike. */
+  relative: z.boolean().default(true),
   /** Images, other than those, that decide how far the weights go towards the fitted ones. */
   trials: count.default(32),
   /** Levels that are as true as this without it are left alone: they are stored without tensors of their own. */

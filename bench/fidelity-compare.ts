@@ -1,0 +1,104 @@
+import { basename, join } from 'node:path';
+import { createOnnxAnalysis } from '../src/engine/index.ts';
+import { readLabelledImages } from '../src/evaluation/index.ts';
+import type { Reporter } from '../src/progress/index.ts';
+import { readCalibrationImages } from '../src/pruning/calibration-images.ts';
+import { folderSteps } from '../src/pruning/step-store.ts';
+import { type ModelFiles, readModel } from '../src/vit/index.ts';
+import { sharpDecoder } from '../src/vit/node.ts';
+import { contestants } from './fidelity-contestants.ts';
+import { createMeasure } from './fidelity-measure.ts';
+import { labelledSet } from './fidelity-pictures.ts';
+import { runContestant, stored } from './fidelity-run.ts';
+import type { Row } from './fidelity-tables.ts';
+import { workFolder } from './fidelity-work.ts';
+
+export interface Comparison {
+  readonly model: ModelFiles;
+  /** Folder of unlabelled photographs. */
+  readonly calibration: string;
+  /** Folder with class folders under `train` and `test`. */
+  readonly labelled: string;
+  /** Finished steps are kept here. */
+  readonly work: string;
+  /** Calibration photographs to fit on and to hold back; labelled photographs of each class. */
+  readonly fit: number;
+  readonly held: number;
+  readonly gallery: number;
+  readonly queries: number;
+  /** Fitness evaluations of the published method, and the pictures of each. */
+  readonly evaluations: number;
+  readonly fitnessImages: number;
+  /** Whether parts of `best` are taken away in turn. */
+  readonly ablation: boolean;
+  /** Beginnings of the names of the contestants that run. */
+  readonly only: readonly string[];
+  readonly report: Reporter;
+}
+
+export interface Compared {
+  readonly name: string;
+  readonly counts: {
+    readonly fit: number;
+    readonly held: number;
+    readonly gallery: number;
+    readonly queries: number;
+  };
+  /** k-NN top-1 of the full network. */
+  readonly knn: number;
+  readonly rows: readonly Row[];
+}
+
+/** Runs the contestants on one model. */
+export async function compare(comparison: Comparison): Promise<Compared> {
+  const { report } = comparison;
+  const source = await readModel(comparison.model);
+  const { config } = source;
+  const images = await readCalibrationImages({
+    folder: comparison.calibration,
+    config,
+    decoder: sharpDecoder(),
+    fit: comparison.fit,
+    held: comparison.held,
+    seed: 0,
+    report,
+  });
+  const labelled = (limit: number) => readLabelledImages(comparison.labelled, limit);
+  const gallery = await labelledSet((await labelled(comparison.gallery)).gallery, config);
+  const queries = await labelledSet((await labelled(comparison.queries)).queries, config);
+  const { fit, held } = images;
+  const name = basename(comparison.model.name);
+  const inputs = {
+    model: source.digests,
+    calibration: { digest: images.digest, fit: fit.count, held: held.count },
+    gallery: gallery.digest,
+    queries: queries.digest,
+  };
+  const tensors = stored(source.tensors, 'fp16');
+  const firstByte = stored(source.tensors, 'first-byte');
+  const networks = {
+    fp16: await createOnnxAnalysis({ config, tensors, workers: 1 }),
+    'first-byte': await createOnnxAnalysis({ config, tensors: firstByte, workers: 1 }),
+  };
+  try {
+    const model = networks.fp16;
+    const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
+    const context = { config, tensors, model, images, seed: 0, report, steps };
+    const measure = await createMeasure(model, { gallery, queries, held });
+    const rows: Row[] = [];
+    for (const contestant of contestants(comparison)) {
+      if (contestant.ablation && !comparison.ablation) continue;
+      if (!comparison.only.some((beginning) => contestant.name.startsWith(beginning))) continue;
+      rows.push({ contestant, measured: await runContestant({ context, measure, networks }, contestant) });
+    }
+    const counts = {
+      fit: fit.count,
+      held: held.count,
+      gallery: gallery.images.count,
+      queries: queries.images.count,
+    };
+    return { name, counts, knn: measure.knn, rows };
+  } finally {
+    await Promise.all(Object.values(networks).map((network) => network.dispose()));
+  }
+}
