@@ -3,5 +3,6 @@ export { budgetFromBody, ComputeBudgetSchema, tightest } from './budget.ts';
 export { parseBudgetHeader } from './header.ts';
 export type { ProfileEntry, StoredProfile } from './latency-profile.ts';
 export { LatencyProfile, StoredProfileSchema } from './latency-profile.ts';
-export type { LimitedBy, Plan, PlanContext, TierBounds } from './plan.ts';
+export type { LimitedBy, Plan, PlanContext } from './plan.ts';
 export { plan } from './plan.ts';
+export type { TierBounds } from './tier-bounds.ts';

@@ -1,6 +1,7 @@
 import type { Ladder, Precision } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Budget } from './budget.ts';
+import { ceilingsOf, floorOf, type TierBounds } from './tier-bounds.ts';
 
 /** What held a request back from the best level; `none` when nothing did. */
 export type LimitedBy = 'none' | 'latency' | 'flops' | 'level' | 'tier' | 'pressure' | 'loading';
@@ -37,12 +38,6 @@ export interface PlanContext {
   readonly tier?: TierBounds;
 }
 
-/** Limits of a traffic tier. */
-export interface TierBounds {
-  readonly floor?: { readonly level?: number; readonly fidelity?: number };
-  readonly ceiling?: { readonly level?: number; readonly flops?: number };
-}
-
 interface Candidate extends Omit<Plan, 'limitedBy'> {
   readonly gflops: number;
   readonly upper: number;
@@ -62,7 +57,7 @@ type Reason = Exclude<LimitedBy, 'none'>;
  */
 export function plan(budget: Budget, context: PlanContext): Plan {
   const all = candidates(context);
-  const hard = bounds(budget, context);
+  const hard = bounds(budget, context, all);
   const floor = budget.fidelity?.value ?? 0;
   const faithful = (candidate: Candidate) => candidate.fidelity >= floor;
   const allowed = all.filter((candidate) => hard.every(({ holds }) => holds(candidate)));
@@ -112,8 +107,8 @@ function candidates({ ladder, precisions, predict, upper = predict }: PlanContex
 }
 
 /** Bounds that are never exceeded. */
-function bounds(budget: Budget, context: PlanContext): Bound[] {
-  const { tier, loaded, ladder } = context;
+function bounds(budget: Budget, context: PlanContext, all: readonly Candidate[]): Bound[] {
+  const { tier, loaded } = context;
   const list: Bound[] = [{ reason: 'loading', holds: ({ level }) => level <= loaded }];
   const { level, flops, gflops } = budget;
   // A share from the ladder, printed with three digits and sent back, must find its level again.
@@ -122,22 +117,12 @@ function bounds(budget: Budget, context: PlanContext): Bound[] {
   if (flops) list.push({ reason: 'flops', holds: (candidate) => candidate.flops <= flops.value + slack });
   if (gflops)
     list.push({ reason: 'flops', holds: (candidate) => candidate.gflops <= gflops.value * (1 + slack) });
-  const top = tier?.ceiling;
-  const highest = Math.min(ladder.length - 1, top?.level ?? ladder.length);
-  if (top?.level !== undefined)
-    list.push({ reason: 'tier', holds: (candidate) => candidate.level <= highest });
-  if (top?.flops !== undefined)
-    list.push({ reason: 'tier', holds: (candidate) => candidate.flops <= (top.flops ?? 1) + slack });
-  const bottom = tier?.floor;
+  const ceilings = ceilingsOf(tier?.ceiling, all, slack);
+  for (const holds of ceilings) list.push({ reason: 'tier', holds });
   // The caller's own FLOP ceiling may lie below the tier's floor: the floor is a promise to the caller, who waives it.
-  if (bottom && !flops && !gflops && !level) {
-    const level = Math.min(bottom.level ?? 0, highest);
-    const fidelity = bottom.fidelity ?? 0;
-    list.push({
-      reason: 'tier',
-      holds: (candidate) =>
-        candidate.level === highest || (candidate.level >= level && candidate.fidelity >= fidelity),
-    });
+  if (tier?.floor && !flops && !gflops && !level) {
+    const reachable = all.filter((candidate) => ceilings.every((holds) => holds(candidate)));
+    list.push({ reason: 'tier', holds: floorOf(tier.floor, reachable) });
   }
   return list;
 }

@@ -1,7 +1,7 @@
 import type { WasmModule } from '../engine/web/index.ts';
 import { createGateway, type Gateway, gatewayLog, problemResponse } from '../gateway/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
-import { RateLimiter, systemClock, tierOf } from '../serving/index.ts';
+import { callerOf, RateLimiter, systemClock } from '../serving/index.ts';
 import { r2Store } from '../storage/index.ts';
 import { type CodecModules, wasmDecoder } from '../vit/web/index.ts';
 import { boundAssets } from './assets.ts';
@@ -115,10 +115,9 @@ export class Edge {
     const since = performance.now();
     const { tiers } = this.#settings;
     const key = /^Bearer[ ]+(\S+)$/i.exec(request.headers.get('Authorization') ?? '')?.[1];
-    const caller = key ?? request.headers.get('X-Api-Key') ?? undefined;
     try {
-      const tier = await tierOf(tiers, caller);
-      await this.#limiter.take(tiers, tier, caller ?? 'anonymous');
+      const { tier, account } = await callerOf(tiers, key ?? request.headers.get('X-Api-Key') ?? undefined);
+      await this.#limiter.take(tiers, tier, account);
       return await origin.pass(request, { reason: 'picture', budget: {}, tier, since }, requestId);
     } catch (error) {
       return asResponse(error, requestId);

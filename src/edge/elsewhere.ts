@@ -28,7 +28,7 @@ export class EdgeRegistry extends ModelRegistry {
   override get(name: string | undefined): ServedModel {
     const all = this.all();
     if (all.length === 0 && this.failure !== undefined) throw this.failure;
-    const wanted = name ?? (all.length === 1 ? all[0]?.name : undefined);
+    const wanted = name ?? this.defaultModel;
     return all.find((model) => model.name === wanted && isElsewhere(model)) ?? super.get(name);
   }
 

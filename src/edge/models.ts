@@ -57,6 +57,7 @@ export class EdgeModels {
     const { store, settings } = this.#options;
     const { registry } = this;
     registry.failure = undefined;
+    registry.defaultModel = settings.models?.[0];
     try {
       const names = settings.models ?? (await listModels(store));
       if (names.length === 0)

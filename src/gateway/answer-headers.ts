@@ -9,6 +9,7 @@ export const EXPOSED_HEADERS = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'Vary',
   'traceresponse',
 ];
 
@@ -45,6 +46,5 @@ export function answerHeaders(items: readonly ItemRecord[]): Record<string, stri
     'Server-Timing': Object.entries(timing)
       .map(([name, ms]) => `${name};dur=${ms}`)
       .join(', '),
-    Vary: 'Compute-Budget',
   };
 }

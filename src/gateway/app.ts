@@ -4,7 +4,7 @@ import type { Problem } from '../problem/index.ts';
 import { EXPOSED_HEADERS } from './answer-headers.ts';
 import { docsPage } from './docs-page.ts';
 import type { Gateway, GatewayEnvironment } from './environment.ts';
-import { admit, notFound, observe, onError } from './middleware.ts';
+import { admit, notFound, observe, onError, varies } from './middleware.ts';
 import { openApiDocument } from './openapi.ts';
 import type { GatewayOptions } from './options.ts';
 import { embed } from './routes/embed.ts';
@@ -60,6 +60,7 @@ export function createGateway(
 
   routes.get('/livez', live);
   routes.get('/readyz', ready(options));
+  for (const path of ['/v1/embeddings', '/v1/embed']) routes.use(path, varies);
   routes.use('/v1/*', admit(options));
   routes.post('/v1/embeddings', embeddings(options));
   routes.post('/v1/embed', embed(options));

@@ -52,6 +52,5 @@ export function settle(
   const [first] = problems;
   if (first && (asked.all || items.length === 0)) throw first;
   if (first) notes.code = first.code;
-  for (const [name, value] of Object.entries(answerHeaders(items)))
-    c.header(name, value, { append: name === 'Vary' });
+  for (const [name, value] of Object.entries(answerHeaders(items))) c.header(name, value);
 }

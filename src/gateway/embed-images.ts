@@ -34,12 +34,14 @@ export async function embedImages(
   request: EmbedImages,
   inputs: readonly (() => Promise<ImageInput>)[],
 ): Promise<EmbeddedImage[]> {
-  // Counted in from here, while it is decoded too: a model that is replaced meanwhile stays until this is answered.
-  const leave = request.model.enter();
+  // Counted in from here, while it is decoded too: a gateway that drains and a model that is replaced wait for it.
+  const leaveGateway = options.scheduler.enter();
+  const leaveModel = request.model.enter();
   try {
     return await embedEntered(options, request, inputs);
   } finally {
-    leave();
+    leaveModel();
+    leaveGateway();
   }
 }
 
@@ -78,7 +80,15 @@ async function embedOne(
     const began = clock.now();
     const pixels = await decoder.decode(bytes, model.config, { maxPixels: limits.pixels, signal });
     const decodeMs = clock.now() - began;
-    const answer = await scheduler.embed({ model, pixels, budget, tier, arrived: received, signal });
+    const answer = await scheduler.embed({
+      model,
+      pixels,
+      budget,
+      tier,
+      arrived: received,
+      entered: true,
+      signal,
+    });
     const { level, precision, flops, fidelity, limitedBy, predicted } = answer.plan;
     return {
       vector: project(answer.embedding, model.components, vector),

@@ -1,6 +1,6 @@
 import type { Context, Next } from 'hono';
-import { Problem } from '../problem/index.ts';
-import { type RateState, tierOf } from '../serving/index.ts';
+import { isProblem, Problem } from '../problem/index.ts';
+import { callerOf, type RateState } from '../serving/index.ts';
 import type { GatewayEnvironment } from './environment.ts';
 import type { GatewayOptions } from './options.ts';
 import { asProblem, problemResponse } from './problem-response.ts';
@@ -59,8 +59,8 @@ export function onError(log: (problem: Problem, requestId: string) => void) {
     if (notes) notes.code = problem.code;
     if (problem.code === 'internal-error') log(problem, requestId);
     const response = problemResponse(problem, requestId);
-    // Limits that were told before the failure stay told.
-    for (const name of ['RateLimit', 'RateLimit-Policy']) {
+    // What was told before the failure stays told.
+    for (const name of ['RateLimit', 'RateLimit-Policy', 'Vary']) {
       const value = c.res.headers.get(name);
       if (value) response.headers.set(name, value);
     }
@@ -75,11 +75,35 @@ export function admit({ scheduler, limiter, tier: only }: GatewayOptions) {
       /^Bearer[ ]+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? c.req.header('X-Api-Key');
     const { tiers } = scheduler;
     const single = only === undefined ? undefined : tiers[only];
-    const tier = await tierOf(only !== undefined && single ? { [only]: single } : tiers, key);
+    const served = only !== undefined && single ? { [only]: single } : tiers;
+    const { tier, account } = await callerOf(served, key);
     c.set('tier', tier);
-    const state = await limiter.take(tiers, tier, key ?? 'anonymous');
-    if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);
+    const tell = (state: RateState | undefined) => {
+      if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);
+    };
+    try {
+      tell(await limiter.take(tiers, tier, account));
+    } catch (error) {
+      if (isProblem(error, 'rate-limited')) tell(spent(error));
+      throw error;
+    }
     await next();
+  };
+}
+
+/** Answers of these routes differ by the budget, problems too. */
+export async function varies(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
+  c.header('Vary', 'Compute-Budget', { append: true });
+  await next();
+}
+
+/** The state of a rate of which nothing is left. */
+function spent({ details: { limit, windowSeconds, retryAfter } }: Problem): RateState {
+  return {
+    limit: Number(limit),
+    windowSeconds: Number(windowSeconds),
+    remaining: 0,
+    resetSeconds: Number(retryAfter),
   };
 }
 

@@ -1,4 +1,5 @@
-import type { Server } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import sharp from 'sharp';
 import type { OnnxModelOptions } from '../engine/index.ts';
@@ -10,7 +11,15 @@ import {
   type Limits,
 } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
-import { answers, ModelRegistry, OPEN_TIERS, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
+import {
+  answers,
+  ModelRegistry,
+  OPEN_TIERS,
+  RateLimiter,
+  Scheduler,
+  systemClock,
+  type Tiers,
+} from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
@@ -31,7 +40,7 @@ export interface ServerOptions {
   /** Serve this tier only. */
   readonly tier?: string | undefined;
   readonly basePath?: string | undefined;
-  /** Models to serve. @default all of the store */
+  /** Models to serve; the first is that of requests which name none. @default all of the store */
   readonly models?: readonly string[] | undefined;
   readonly device?: OnnxModelOptions['device'] | undefined;
   /** Engine threads. @default one per core */
@@ -68,20 +77,25 @@ export async function createNodeGateway(options: ServerOptions) {
   const tiers = options.config === undefined ? OPEN_TIERS : await readTiers(options.config);
   const clock = systemClock;
   const registry = new ModelRegistry();
+  registry.defaultModel = options.models?.[0];
   const scheduler = new Scheduler(tiers, clock, { hangMs: options.hangMs });
   const metrics = prometheusMetrics(scheduler, registry);
   const { tier, basePath, limits, fetchImage, device, workers } = options;
-  if (tier !== undefined && !tiers[tier])
-    throw new Problem(
-      'invalid-settings',
-      `There is no tier "${tier}" in ${options.config ?? 'the default configuration'}. There are: ${Object.keys(tiers).join(', ')}.`,
-    );
+  const checkTier = (among: Tiers) => {
+    if (tier !== undefined && !among[tier])
+      throw new Problem(
+        'invalid-settings',
+        `There is no tier "${tier}" in ${options.config ?? 'the default configuration'}. There are: ${Object.keys(among).join(', ')}.`,
+      );
+  };
+  checkTier(tiers);
   const unwatch =
     options.config === undefined
       ? () => {}
       : watchTiers(
           options.config,
           (changed) => {
+            checkTier(changed);
             scheduler.tiers = changed;
             log.note(`${options.config} was read again: tiers ${Object.keys(changed).join(', ')}`);
           },
@@ -141,6 +155,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   server.headersTimeout = 10_000;
   server.requestTimeout = 120_000;
   server.keepAliveTimeout = 65_000; // above the 60 s of common load balancers, so that they close first
+  const answered = unanswered(server);
   const host = options.host ?? '127.0.0.1';
   try {
     await listen(server, options.port ?? 8787, host);
@@ -157,11 +172,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const close = async (graceMs: number): Promise<void> => {
     const bounded = AbortSignal.timeout(graceMs);
     const over = new Promise<void>((done) => bounded.addEventListener('abort', () => done(), { once: true }));
-    // New requests on open connections are refused with 503 while the accepted ones finish.
+    // New requests are refused with 503 while the accepted ones finish.
     await Promise.race([scheduler.drain(), over]);
-    const closed = new Promise<void>((done) => server.close(() => done()));
-    server.closeIdleConnections();
-    await Promise.race([closed, over, new Promise((done) => setTimeout(done, 500))]);
+    server.close();
+    await Promise.race([answered(), over]);
     server.closeAllConnections();
     await dispose();
   };
@@ -173,6 +187,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       closing ??= close(graceMs);
       return closing;
     },
+  };
+}
+
+/** Keeps count of requests. @returns what waits until each that has arrived whole has been answered whole */
+function unanswered(server: Server): () => Promise<void> {
+  const open = new Set<IncomingMessage>();
+  const ended = new EventEmitter();
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    open.add(request);
+    response.once('close', () => {
+      open.delete(request);
+      ended.emit('one');
+    });
+  });
+  return async function answered() {
+    // An upload that is still on its way was not accepted.
+    while ([...open].some(({ complete }) => complete)) await once(ended, 'one');
   };
 }
 

@@ -28,6 +28,7 @@ export async function readTiers(file: string): Promise<Tiers> {
 
 /**
  * Reads the file again whenever it changes; a file with an error leaves the old tiers in place.
+ * @param changed may refuse the new tiers with a Problem: that is an error of the file too
  * @returns what stops watching
  */
 export function watchTiers(

@@ -13,12 +13,22 @@ export async function createKey(): Promise<{ key: string; hash: string }> {
   return { key, hash: `sha256:${hex(salt)}:${hex(await digest(salt, key))}` };
 }
 
+/** Whose request it is. */
+export interface Caller {
+  readonly tier: string;
+  /** Whose rate it counts against: a known key's own, or that of all who have none. */
+  readonly account: string;
+}
+
+/** All callers without a known key share one rate: a key that nobody gave out must not buy another. */
+const ANONYMOUS = 'anonymous';
+
 /**
- * The tier of a request.
+ * The tier of a request, and whose rate it counts against.
  * @param key from `Authorization: Bearer …`, or `undefined`
  * @throws Problem('missing-key') when there is no default tier, Problem('unknown-key')
  */
-export async function tierOf(tiers: Tiers, key: string | undefined): Promise<string> {
+export async function callerOf(tiers: Tiers, key: string | undefined): Promise<Caller> {
   const fallback = Object.entries(tiers).find(([, tier]) => tier.default)?.[0];
   const secured = Object.values(tiers).some((tier) => tier.keys.length > 0);
   if (key !== undefined && (secured || fallback === undefined)) {
@@ -27,7 +37,7 @@ export async function tierOf(tiers: Tiers, key: string | undefined): Promise<str
     for (const [name, tier] of Object.entries(tiers)) {
       for (const hash of tier.keys) if (await matches(key, hash)) found = name;
     }
-    if (found) return found;
+    if (found) return { tier: found, account: key };
     // A gateway with an open tier also serves clients that insist on sending some key.
     if (secured)
       throw new Problem(
@@ -35,7 +45,7 @@ export async function tierOf(tiers: Tiers, key: string | undefined): Promise<str
         'The API key is not known here. Ask the operator for one (concertina keys create).',
       );
   }
-  if (fallback) return fallback;
+  if (fallback) return { tier: fallback, account: ANONYMOUS };
   throw new Problem('missing-key', 'Send an API key: Authorization: Bearer <key>.');
 }
 

@@ -8,7 +8,11 @@ export class ModelRegistry {
   readonly #models = new Map<string, ServedModel>();
   #default: string | undefined;
 
-  /** The model of requests that name none: the only one, or the one set here. */
+  /** The model of requests that name none: the one set here, or the only one. */
+  get defaultModel(): string | undefined {
+    return this.#default ?? (this.#models.size === 1 ? this.names()[0] : undefined);
+  }
+
   set defaultModel(name: string | undefined) {
     this.#default = name;
   }
@@ -29,7 +33,7 @@ export class ModelRegistry {
 
   /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready') */
   get(name: string | undefined): ServedModel {
-    const wanted = name ?? this.#default ?? (this.#models.size === 1 ? this.names()[0] : undefined);
+    const wanted = name ?? this.defaultModel;
     const model = wanted === undefined ? undefined : this.#models.get(wanted);
     if (!model) {
       if (this.#models.size === 0)

@@ -19,6 +19,8 @@ export interface EmbedRequest {
   readonly tier: string;
   /** When the request reached the server, by the scheduler's clock, ms. */
   readonly arrived: number;
+  /** Belongs to a request that was counted in with `enter`: taken though the gateway has begun to drain meanwhile. */
+  readonly entered?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -67,6 +69,7 @@ export class Scheduler {
   #running = 0;
   #virtual = 0;
   #retries = 0;
+  #entered = 0;
   #draining = false;
   #drained: (() => void) | undefined;
 
@@ -105,10 +108,7 @@ export class Scheduler {
    *   ('client-closed-request')
    */
   async embed(request: EmbedRequest): Promise<EmbedAnswer> {
-    if (this.#draining)
-      throw new Problem('draining', 'This gateway is shutting down; send the request again.', {
-        retryAfter: 1,
-      });
+    if (this.#draining && !request.entered) throw shuttingDown();
     if (request.signal?.aborted) throw gone();
     const tier = this.#tierOf(request.tier);
     const state = this.#state(request.tier);
@@ -148,13 +148,35 @@ export class Scheduler {
     });
   }
 
+  /**
+   * Counts in a request whose images follow, decoded one after the other: draining waits for all of them.
+   * @returns what counts it out again, once
+   * @throws Problem('draining')
+   */
+  enter(): () => void {
+    if (this.#draining) throw shuttingDown();
+    this.#entered++;
+    return () => {
+      this.#entered--;
+      this.#tellDrained();
+    };
+  }
+
   /** Finishes what has been accepted and refuses the rest. */
   async drain(): Promise<void> {
     this.#draining = true;
-    if (this.#running + this.#waiting() === 0) return;
+    if (this.#idle()) return;
     await new Promise<void>((done) => {
       this.#drained = done;
     });
+  }
+
+  #idle(): boolean {
+    return this.#entered + this.#running + this.#waiting() === 0;
+  }
+
+  #tellDrained(): void {
+    if (this.#draining && this.#idle()) this.#drained?.();
   }
 
   /** A strict latency or a deadline that even the floor cannot keep behind the requests already due before it. */
@@ -187,7 +209,7 @@ export class Scheduler {
       if (!next) break;
       void this.#run(next.name, next.waiting);
     }
-    if (this.#draining && this.#running + this.#waiting() === 0) this.#drained?.();
+    this.#tellDrained();
   }
 
   /** The first of the tier that has had the least of its share, if a worker is free. */
@@ -329,6 +351,8 @@ function checkTime({ deadline, latency }: Budget, elapsed: number, predicted: nu
     );
 }
 
+const shuttingDown = () =>
+  new Problem('draining', 'This gateway is shutting down; send the request again.', { retryAfter: 1 });
 const gone = () =>
   new Problem('client-closed-request', 'The caller went away before the request was started.');
 const late = (ms: number) =>

@@ -21,11 +21,12 @@ const TierSchema = z.strictObject({
       fidelity: z.number().min(0).max(1).optional(),
     })
     .optional(),
-  /** No request of the tier gets more than this. */
+  /** No request of the tier gets more than this; of `fidelity` the least that the ladder has, if all of it is above. */
   ceiling: z
     .strictObject({
       level: z.number().int().nonnegative().optional(),
       flops: z.number().positive().max(1).optional(),
+      fidelity: z.number().positive().max(1).optional(),
     })
     .optional(),
   /** Latency target of requests that name none, ms. */
@@ -37,6 +38,12 @@ const TierSchema = z.strictObject({
 });
 export type Tier = z.infer<typeof TierSchema>;
 
+/** Whether a tier is promised more than it may get. */
+function contradictory({ floor, ceiling }: Tier): boolean {
+  const above = (bottom = 0, top = Number.POSITIVE_INFINITY) => bottom > top;
+  return above(floor?.level, ceiling?.level) || above(floor?.fidelity, ceiling?.fidelity);
+}
+
 /** The `tiers` configuration: read by every gateway and by the deployment files. */
 export const TiersSchema = z
   .strictObject({ tiers: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,30}$/), TierSchema) })
@@ -44,7 +51,16 @@ export const TiersSchema = z
   .refine(
     ({ tiers }) => Object.values(tiers).filter((tier) => tier.default).length <= 1,
     'only one tier may be the default',
-  );
+  )
+  .superRefine(({ tiers }, context) => {
+    for (const [name, tier] of Object.entries(tiers))
+      if (contradictory(tier))
+        context.addIssue({
+          code: 'custom',
+          path: ['tiers', name, 'floor'],
+          message: 'the floor is above the ceiling',
+        });
+  });
 export type Tiers = Readonly<Record<string, Tier>>;
 
 /** One open tier, for a gateway that was given no configuration. */
@@ -66,6 +82,7 @@ export function boundsOf(tier: Tier, highest?: number): TierBounds {
   const ceiling = {
     ...(level === Number.POSITIVE_INFINITY ? {} : { level }),
     ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
+    ...(tier.ceiling?.fidelity === undefined ? {} : { fidelity: tier.ceiling.fidelity }),
   };
   return { floor, ceiling };
 }

@@ -119,6 +119,22 @@ describe('the choice of a level', () => {
     expect(chosen({ flops: term(0.25) }, { tier })[0]).toBe(0);
   });
 
+  it("keeps a tier's ceiling of fidelity, of which every ladder leaves something", () => {
+    expect(chosen({}, { tier: { ceiling: { fidelity: 0.95 } } })).toEqual([2, 'tier']);
+    expect(chosen({}, { tier: { ceiling: { fidelity: 0.9 } } })).toEqual([1, 'tier']);
+    expect(chosen({}, { tier: { ceiling: { fidelity: 0.1 } } })).toEqual([0, 'tier']);
+    expect(refusal({ fidelity: term(0.9) }, { tier: { ceiling: { fidelity: 0.8 } } })).toMatchObject({
+      code: 'budget-unsatisfiable',
+    });
+  });
+
+  it('takes the most that the ceilings leave for the floor where a floor is above it', () => {
+    const between = { ceiling: { fidelity: 0.9 }, floor: { fidelity: 0.85 } };
+    expect(chosen({}, { tier: between, allowance: 1 })).toEqual([1, 'tier']);
+    const small = { ceiling: { flops: 0.5 }, floor: { level: 3, fidelity: 0.95 } };
+    expect(chosen({}, { tier: small, allowance: 1 })).toEqual([1, 'tier']);
+  });
+
   it('waits for the levels that a floor needs instead of giving less', () => {
     const tier = { floor: { fidelity: 0.9 } };
     expect(refusal({}, { tier, loaded: 1 })).toMatchObject({ code: 'not-ready', needed: 2, loaded: 1 });

@@ -1,12 +1,8 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseDictionary } from 'structured-headers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelResponse } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { PROBLEMS } from '../../src/problem/index.ts';
-import { createKey } from '../../src/serving/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
 
@@ -99,6 +95,18 @@ describe('POST /v1/embed', () => {
     expect(response.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  it.each(['png', 'jpeg', 'webp', 'avif', 'gif', 'tiff'] as const)('reads %s', async (format) => {
+    const bytes = await picture('#3366aa', { format, width: 64, height: 64 });
+    const response = await raw(bytes, { 'Content-Type': `image/${format}` });
+    expect(response.status).toBe(200);
+    const { embedding } = await read<Embedded>(response);
+    // The same picture, give or take what lossy formats lose.
+    const lossless = await picture('#3366aa', { format: 'png', width: 64, height: 64 });
+    const expected = (await read<Embedded>(raw(lossless))).embedding;
+    const cosine = embedding.reduce((sum, value, i) => sum + value * (expected[i] ?? Number.NaN), 0);
+    expect(cosine).toBeGreaterThan(0.99);
+  });
+
   it('gives float32 little-endian bytes on request, the same numbers as JSON', async () => {
     const [{ embedding }, bytes] = await Promise.all([
       read<Embedded>(raw(image)),
@@ -117,6 +125,23 @@ describe('POST /v1/embed', () => {
     const [first, second, third] = data.map(({ embedding }) => embedding);
     expect(third).toEqual(first);
     expect(second).not.toEqual(first);
+  });
+
+  it('gives a form its errors one by one as JSON, and as bytes all or nothing', async () => {
+    const send = (names: readonly Uint8Array<ArrayBuffer>[], accept: string) => {
+      const form = new FormData();
+      for (const bytes of names) form.append('image', new Blob([bytes]), 'a.png');
+      return fetch(`${server.url}/v1/embed`, { method: 'POST', body: form, headers: { Accept: accept } });
+    };
+    const broken = image.slice(0, 40);
+    const { data } = await read<List>(send([image, broken, other], 'application/json'));
+    expect(data.map(({ error }) => error?.code)).toEqual([undefined, 'undecodable-image', undefined]);
+    const bytes = new Float32Array(
+      await (await send([image, other], 'application/octet-stream')).arrayBuffer(),
+    );
+    expect(Array.from(bytes)).toEqual([0, 2].flatMap((i) => data[i]?.embedding.map(Math.fround)));
+    const refused = await problem(await send([image, broken], 'application/octet-stream'));
+    expect(refused.code).toBe('undecodable-image');
   });
 
   it('leaves the vector as the network gave it when it is asked not to normalise', async () => {
@@ -156,6 +181,15 @@ describe('POST /v1/embeddings', () => {
     expect(body.data.map((item: { embedding: number[] }) => item.embedding)).toEqual(single);
     expect(body.data.map((item: { index: number }) => item.index)).toEqual([0, 1]);
     expect(body.data[0]).toMatchObject({ object: 'embedding', level: 2, flops: 1, fidelity: 1 });
+  });
+
+  it('takes an image as a data URI, as bare base64, and either under "image"', async () => {
+    const base64 = Buffer.from(image).toString('base64');
+    const forms = [dataUri(image), base64, { image: base64 }, { image: dataUri(image) }];
+    const { data } = await read<List>(json({ input: forms }));
+    for (const { embedding } of data) expect(embedding).toEqual(data[0]?.embedding);
+    const [single] = (await read<List>(json({ input: base64 }))).data;
+    expect(single?.embedding).toEqual(data[0]?.embedding);
   });
 
   it('encodes as base64 the same float32 numbers', async () => {
@@ -212,6 +246,16 @@ describe('the budget', () => {
   it('names the position of a malformed term', async () => {
     const body = await problem(await raw(image, { 'Compute-Budget': 'flops=0.5, latency=soon' }));
     expect(body).toMatchObject({ code: 'malformed-budget', position: 11 });
+    const inBody = await problem(await json({ input: dataUri(image), compute_budget: { flops: 2 } }));
+    expect(inBody).toMatchObject({ code: 'malformed-budget', path: 'compute_budget.flops' });
+  });
+
+  it('in the body means the same as in the header', async () => {
+    const send = (budget: object) => json({ input: dataUri(image), compute_budget: budget });
+    expect(applied(await send({ flops: 0.9, colour: 'red' }))).toMatchObject({ 'limited-by': 'flops' });
+    const strict = { value: 0.001, strict: true };
+    expect((await problem(await send({ latency: strict }))).code).toBe('budget-unsatisfiable');
+    expect((await problem(await send({ fidelity: 0.95, level: 0 }))).code).toBe('budget-unsatisfiable');
   });
 
   it('falls to the fastest level for an impossible latency target, and refuses it when it is strict', async () => {
@@ -255,6 +299,12 @@ describe('bad input', () => {
     expect((await problem(await send())).code).toBe(code);
   });
 
+  it('names the limit that was exceeded', async () => {
+    expect(await problem(await raw(new Uint8Array(200_001)))).toMatchObject({ limit: 200_000 });
+    const inputs = Array(5).fill(dataUri(image));
+    expect(await problem(await json({ input: inputs }))).toMatchObject({ limit: 4 });
+  });
+
   it('refuses too many pixels from the header, before decoding', async () => {
     const large = await picture('#000000', { width: 1200, height: 1000 });
     expect(await problem(await raw(large))).toMatchObject({
@@ -291,43 +341,37 @@ describe('the rest of the contract', () => {
     expect(metrics).toMatch(/concertina_images_total\{[^}]*level="2"[^}]*\} \d+/);
     const response = await raw(image, { Origin: 'https://shop.example', 'X-Request-Id': 'order-66' });
     expect(response.headers.get('Access-Control-Allow-Origin')).toBe('*');
-    expect(response.headers.get('Access-Control-Expose-Headers')).toContain('Compute-Applied');
+    const exposed = response.headers.get('Access-Control-Expose-Headers')?.split(/,\s*/);
+    for (const name of [
+      'Compute-Applied',
+      'Server-Timing',
+      'X-Request-Id',
+      'Vary',
+      'RateLimit',
+      'RateLimit-Policy',
+    ])
+      expect(exposed).toContain(name);
     expect(response.headers.get('X-Request-Id')).toBe('order-66');
   });
-});
 
-describe('tiers', () => {
-  it('lets known keys in, keeps their rate, and refuses the others', async () => {
-    const { key, hash } = await createKey();
-    const file = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
-    const tiers = {
-      gold: { keys: [hash], rateLimit: { requests: 2, windowSeconds: 3600 }, ceiling: { level: 1 } },
-    };
-    await writeFile(file, JSON.stringify({ tiers }));
-    const closed = await startServer({ store: await tinyStore(), port: 0, workers: 1, config: file });
-    try {
-      const send = (headers: Record<string, string>) =>
-        fetch(`${closed.url}/v1/embed`, {
-          method: 'POST',
-          body: image,
-          headers: { 'Content-Type': 'image/png', ...headers },
-        });
-      await closed.loaded();
-      const missing = await send({});
-      expect(missing.headers.get('WWW-Authenticate')).toBe('Bearer');
-      expect((await problem(missing)).code).toBe('missing-key');
-      expect((await problem(await send({ Authorization: 'Bearer ck_wrong' }))).code).toBe('unknown-key');
-      const first = await send({ Authorization: `Bearer ${key}` });
-      expect(applied(first)).toMatchObject({ level: 1, 'limited-by': 'tier' });
-      expect(first.headers.get('RateLimit-Policy')).toBe('"gold";q=2;w=3600');
-      expect(first.headers.get('RateLimit')).toMatch(/^"gold";r=1;t=\d+$/);
-      await send({ Authorization: `Bearer ${key}` });
-      const limited = await send({ Authorization: `Bearer ${key}` });
-      expect(Number(limited.headers.get('Retry-After'))).toBeGreaterThan(1000);
-      expect((await problem(limited)).code).toBe('rate-limited');
-      expect((await fetch(`${closed.url}/livez`)).status).toBe(200);
-    } finally {
-      await closed.close();
+  it('tells problems apart by the budget and by their request too', async () => {
+    for (const response of [
+      await raw('hello', { 'X-Request-Id': 'order-67' }),
+      await json('{', { 'X-Request-Id': 'order-67' }),
+    ]) {
+      expect(response.status).toBeGreaterThan(399);
+      expect(response.headers.get('Vary')).toContain('Compute-Budget');
+      expect(response.headers.get('X-Request-Id')).toBe('order-67');
+      expect(await read<unknown>(response)).toMatchObject({ instance: 'order-67' });
     }
+  });
+
+  it('has a playground at / and a reference at /docs that names every problem', async () => {
+    const page = await fetch(`${server.url}/`);
+    expect(page.headers.get('Content-Type')).toMatch(/^text\/html/);
+    expect(page.headers.get('Content-Security-Policy')).toContain("default-src 'none'");
+    expect(await page.text()).toContain('<script type="module" src=');
+    const reference = await (await fetch(`${server.url}/docs`)).text();
+    for (const code of Object.keys(PROBLEMS)) expect(reference).toContain(`<code>${code}</code>`);
   });
 });

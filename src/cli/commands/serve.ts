@@ -45,7 +45,7 @@ export function serve(console: Console): Command {
       ),
     )
     .addOption(new Option('--tier <name>', 'serve this tier only').env('CONCERTINA_TIER'))
-    .option('--model <id...>', 'serve these models only')
+    .option('--model <id...>', 'serve these models only; the first answers requests that name none')
     .addOption(deviceOption())
     .addOption(
       new Option('--workers <number>', 'engine threads (default: one per core)')

@@ -105,6 +105,13 @@ function parse(bytes: Uint8Array): z.infer<typeof EmbeddingsRequestSchema> {
   const parsed = EmbeddingsRequestSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  const budget = issues.find(({ path }) => /^compute_budget\b/.test(path));
+  if (budget)
+    throw new Problem(
+      'malformed-budget',
+      `${budget.path}: ${budget.message}. A budget looks like {"latency": 40, "flops": 0.7}, or {"latency": {"value": 40, "strict": true}}.`,
+      { path: budget.path },
+    );
   throw new Problem(
     'malformed-body',
     `${issues[0]?.path || 'The body'}: ${issues[0]?.message}. Expected {"model"?, "input", "encoding_format"?, "dimensions"?, "compute_budget"?}.`,
