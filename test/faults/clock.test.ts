@@ -1,6 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { startServer } from '../../src/host/index.ts';
 import { OPEN_TIERS, parseTiers, RateLimiter, Scheduler } from '../../src/serving/index.ts';
+import { embedAt } from '../support/embed-at.ts';
+import { picture } from '../support/pictures.ts';
 import { loadSimulated, SimulatedClock, simulatedModel } from '../support/simulation.ts';
+import { tinyStore } from '../support/tiny-store.ts';
 
 const LEVELS = [
   [0.25, 0.7, 10],
@@ -28,6 +35,33 @@ describe('time that misbehaves', () => {
     const after = send({});
     await clock.run();
     expect(await after).toBe(1);
+  });
+
+  it('a wall clock that is set while requests run: no deadline passes, no rate changes, nothing is refused', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'concertina-'));
+    const config = join(folder, 'tiers.json');
+    const rateLimit = { requests: 12, windowSeconds: 3600 };
+    await writeFile(config, JSON.stringify({ tiers: { open: { default: true, rateLimit } } }));
+    const server = await startServer({ store: await tinyStore(), port: 0, workers: 1, config });
+    const image = await picture();
+    const day = 86_400_000;
+    try {
+      await server.loaded();
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+      for (const jump of [day, -2 * day, 400 * day, -400 * day]) {
+        const waiting = Array.from({ length: 3 }, () =>
+          embedAt(server, image, { 'Compute-Budget': 'deadline=20000, latency=20000;strict' }),
+        );
+        vi.setSystemTime(Date.now() + jump);
+        for (const answer of await Promise.all(waiting))
+          expect(answer).toMatchObject({ status: 200, level: 2 });
+      }
+      // Twelve in an hour were allowed: days by the wall clock have given no thirteenth.
+      expect(await embedAt(server, image)).toMatchObject({ status: 429, code: 'rate-limited' });
+    } finally {
+      vi.useRealTimers();
+      await server.close();
+    }
   });
 
   it('a clock that jumps back: rates are kept, and no caller is locked out', () => {

@@ -2,9 +2,13 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { gatewayLog, startServer } from '../../src/host/index.ts';
 import { readTiers, watchTiers } from '../../src/host/tiers-file.ts';
 import type { Problem } from '../../src/problem/index.ts';
-import type { Tiers } from '../../src/serving/index.ts';
+import { createKey, type Tiers } from '../../src/serving/index.ts';
+import { embedAt } from '../support/embed-at.ts';
+import { picture } from '../support/pictures.ts';
+import { tinyStore } from '../support/tiny-store.ts';
 import { until } from '../support/until.ts';
 
 /** Promise: a configuration with an error never takes the place of one that works. */
@@ -34,6 +38,42 @@ describe('the tiers file', () => {
       await until(() => tiers.open?.queue === 77);
     } finally {
       stop();
+    }
+  });
+
+  it('of a running gateway: with an error in it the old tiers go on, and the next sound one counts', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'concertina-'));
+    const file = join(folder, 'tiers.yaml');
+    const [old, fresh] = [await createKey(), await createKey()];
+    const tiers = (hash: string) => `tiers:\n  gold: { keys: ["${hash}"] }\n`;
+    await writeFile(file, tiers(old.hash));
+    const notes: string[] = [];
+    const log = { ...gatewayLog('none', () => {}), note: (note: string) => void notes.push(note) };
+    const store = await tinyStore();
+    const server = await startServer({ store, port: 0, workers: 1, config: file, tier: 'gold', log });
+    try {
+      const image = await picture();
+      const status = async ({ key }: { key: string }) =>
+        (await embedAt(server, image, { Authorization: `Bearer ${key}` })).status;
+      const noted = (count: number) => until(() => notes.length === count, 10_000);
+      expect([await status(old), await status(fresh)]).toEqual([200, 403]);
+      // The tier that this gateway serves must not vanish: it would be a gateway of other tiers then.
+      for (const [index, [text, reason]] of [
+        ['tiers:\n  gold: { keys: ["plain-text"] }\n', 'tiers.gold.keys.0'],
+        [`tiers:\n  silver: { keys: ["${fresh.hash}"] }\n`, 'no tier "gold"'],
+        ['tiers:\n  gold: { floor: { level: 2 }, ceiling: { level: 1 } }\n', 'tiers.gold.floor'],
+      ].entries()) {
+        await writeFile(file, text ?? '');
+        await noted(index + 1);
+        expect(notes.at(-1)).toMatch(/^The old tiers stay: /);
+        expect(notes.at(-1)).toContain(reason);
+        expect([await status(old), await status(fresh)]).toEqual([200, 403]);
+      }
+      await writeFile(file, tiers(fresh.hash));
+      await until(async () => (await status(fresh)) === 200);
+      expect(await status(old)).toBe(403);
+    } finally {
+      await server.close();
     }
   });
 

@@ -1,5 +1,6 @@
+import { crc32, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openApiDocument } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
@@ -53,6 +54,45 @@ describe('hostile input', () => {
     await fc.assert(
       fc.asyncProperty(value, async (text) => {
         await send('/v1/embed', image, { 'Content-Type': 'image/png', 'Compute-Budget': text });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('in every other header', async () => {
+    const header = fc.string({
+      unit: fc.constantFrom(...'abcz01/*;,=.:-_ "\'\\%()<>{}[]\u00e9\u00ff'),
+      maxLength: 60,
+    });
+    const names = [
+      'Accept',
+      'Authorization',
+      'X-Api-Key',
+      'X-Request-Id',
+      'traceparent',
+      'tracestate',
+      'Origin',
+      'Range',
+    ];
+    const headers = fc.record(Object.fromEntries(names.map((name) => [name, header])), { requiredKeys: [] });
+    await fc.assert(
+      fc.asyncProperty(headers, fc.option(header), async (given, type) => {
+        await send('/v1/embed', image, { ...given, 'Content-Type': type ?? 'image/png' });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('in the query and the path', async () => {
+    const text = fc.string({ unit: 'binary', maxLength: 30 }).map(encodeURIComponent);
+    await fc.assert(
+      fc.asyncProperty(text, text, text, async (model, dimensions, path) => {
+        await send(`/v1/embed?model=${model}&dimensions=${dimensions}&normalize=${path}`, image, {
+          'Content-Type': 'image/png',
+        });
+        const response = await fetch(`${server.url}/v1/models/${path}`);
+        await response.arrayBuffer();
+        expect(response.status).toBeLessThan(500);
       }),
       { numRuns: RUNS },
     );
@@ -127,6 +167,8 @@ describe('hostile input', () => {
 
   it('in images that are unusual but sound: they are embedded', async () => {
     const base = sharp({ create: { width: 40, height: 30, channels: 3, background: '#884422' } });
+    const frames = { raw: { width: 20, height: 60, channels: 3 as const, pageHeight: 20 } };
+    const animated = sharp(Buffer.alloc(20 * 60 * 3, 90), frames);
     const sound = {
       CMYK: await base.clone().toColourspace('cmyk').jpeg().toBuffer(),
       '16-bit': await base.clone().toColourspace('rgb16').png().toBuffer(),
@@ -140,6 +182,24 @@ describe('hostile input', () => {
       })
         .png()
         .toBuffer(),
+      'an animated GIF': await animated
+        .clone()
+        .gif({ delay: [50, 50, 50] })
+        .toBuffer(),
+      'an animated WebP': await animated
+        .clone()
+        .webp({ delay: [50, 50, 50] })
+        .toBuffer(),
+      'EXIF that breaks off': withExif(await base.clone().jpeg().toBuffer(), EXIF.slice(0, 9)),
+      'EXIF with an orientation that there is not': withExif(
+        await base.clone().jpeg().toBuffer(),
+        orientation(0xffff),
+      ),
+      'EXIF that points outside itself': withExif(
+        await base.clone().jpeg().toBuffer(),
+        directoryAt(0x7fffffff),
+      ),
+      'EXIF that goes round in circles': withExif(await base.clone().jpeg().toBuffer(), circular()),
       rotated: await base.clone().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
       // A valid JPEG with a script behind its end: the bytes before it decide.
       polyglot: Buffer.concat([
@@ -160,6 +220,21 @@ describe('hostile input', () => {
     bomb.writeUInt32BE(50_000, 16);
     bomb.writeUInt32BE(50_000, 20);
     expect(['too-many-pixels', 'undecodable-image']).toContain(await asImage(bomb));
+    const small = sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } });
+    const jpeg = await small.clone().jpeg().toBuffer();
+    const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]));
+    jpeg.writeUInt16BE(50_000, frame + 5);
+    jpeg.writeUInt16BE(50_000, frame + 7);
+    expect(await asImage(jpeg, 'image/jpeg')).toBe('too-many-pixels');
+    const gif = await small.clone().gif().toBuffer();
+    // The screen and its only frame; a screen alone counts for nothing.
+    for (const at of [6, gif.indexOf(0x2c, 13) + 5]) {
+      gif.writeUInt16LE(50_000, at);
+      gif.writeUInt16LE(50_000, at + 2);
+    }
+    expect(['too-many-pixels', 'undecodable-image']).toContain(await asImage(gif, 'image/gif'));
+    // A colour profile that unpacks to a thousand times its size.
+    expect(['embedded', 'undecodable-image']).toContain(await asImage(await withHugeProfile(small)));
     const svg = Buffer.from(
       '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///etc/passwd"/></svg>',
     );
@@ -176,3 +251,46 @@ describe('hostile input', () => {
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
   });
 });
+
+/** The head of EXIF: big-endian TIFF whose first directory comes at once, with the orientation as its one entry. */
+const EXIF = Buffer.concat([
+  Buffer.from('Exif\0\0MM\0*'),
+  Buffer.from([0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]),
+]);
+
+function orientation(value: number): Buffer {
+  const exif = Buffer.from(EXIF);
+  exif.writeUInt16BE(value, 24);
+  return exif;
+}
+
+function directoryAt(offset: number): Buffer {
+  const exif = Buffer.from(EXIF);
+  exif.writeUInt32BE(offset, 10);
+  return exif;
+}
+
+/** The next directory is the first one again. */
+function circular(): Buffer {
+  const exif = Buffer.from(EXIF);
+  exif.writeUInt32BE(8, 28);
+  return exif;
+}
+
+/** A JPEG with such a segment behind its first marker. */
+function withExif(jpeg: Buffer, exif: Buffer): Buffer {
+  const head = Buffer.from([0xff, 0xe1, 0, 0]);
+  head.writeUInt16BE(exif.length + 2, 2);
+  return Buffer.concat([jpeg.subarray(0, 2), head, exif, jpeg.subarray(2)]);
+}
+
+/** A PNG whose iCCP chunk unpacks to a thousand times its size, 64 MiB of zeros. */
+async function withHugeProfile(image: Sharp): Promise<Buffer> {
+  const png = await image.clone().png().toBuffer();
+  const data = Buffer.concat([Buffer.from('icc\0\0'), deflateSync(Buffer.alloc(2 ** 26), { level: 9 })]);
+  const chunk = Buffer.concat([Buffer.alloc(4), Buffer.from('iCCP'), data, Buffer.alloc(4)]);
+  chunk.writeUInt32BE(data.length, 0);
+  chunk.writeUInt32BE(crc32(chunk.subarray(4, -4)), chunk.length - 4);
+  const header = 33; // signature and IHDR
+  return Buffer.concat([png.subarray(0, header), chunk, png.subarray(header)]);
+}

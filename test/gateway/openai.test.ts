@@ -1,7 +1,11 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
+import { createKey } from '../../src/serving/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
 
@@ -50,6 +54,49 @@ describe("OpenAI's own client", () => {
     );
     await expect(client.embeddings.create({ model: 'tiny', input: 'bm90IGFuIGltYWdl' })).rejects.toSatisfy(
       (error) => error instanceof OpenAI.UnprocessableEntityError && error.code === 'undecodable-image',
+    );
+  });
+
+  it('raises its own classes for keys and rates, and waits as long as a real refusal says', async () => {
+    const { key, hash } = await createKey();
+    const config = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
+    const tiers = { gold: { keys: [hash], rateLimit: { requests: 1, windowSeconds: 2 } } };
+    await writeFile(config, JSON.stringify({ tiers }));
+    const closed = await startServer({ store: await tinyStore(), port: 0, workers: 1, config });
+    const input = images[0] ?? '';
+    const embed = (headers: Record<string, string | null>, maxRetries = 0) =>
+      new OpenAI({
+        baseURL: `${closed.url}/v1`,
+        apiKey: key,
+        maxRetries,
+        defaultHeaders: headers,
+      }).embeddings.create({
+        model: 'tiny',
+        input,
+      });
+    try {
+      await closed.loaded();
+      await expect(embed({ Authorization: null })).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+      await expect(embed({ Authorization: 'Bearer ck_0' })).rejects.toBeInstanceOf(
+        OpenAI.PermissionDeniedError,
+      );
+      expect((await embed({})).data).toHaveLength(1);
+      await expect(embed({})).rejects.toSatisfy(
+        (error) => error instanceof OpenAI.RateLimitError && error.code === 'rate-limited',
+      );
+      const began = performance.now();
+      expect((await embed({}, 1)).data).toHaveLength(1);
+      // One request in two seconds: the bucket needs most of a second or two to fill again.
+      expect(performance.now() - began).toBeGreaterThan(900);
+    } finally {
+      await closed.close();
+    }
+  });
+
+  it('raises its class for servers when a deadline cannot be kept', async () => {
+    const late = { headers: { 'Compute-Budget': 'deadline=0.001' } };
+    await expect(client.embeddings.create({ model: 'tiny', input: images }, late)).rejects.toSatisfy(
+      (error) => error instanceof OpenAI.InternalServerError && error.code === 'deadline-exceeded',
     );
   });
 

@@ -33,6 +33,25 @@ describe('what is never fetched', () => {
     ['IPv6 unique local', 'https://[fd00::1]/'],
     ['IPv6 link-local', 'https://[fe80::1]/'],
     ['the unspecified address', 'https://0.0.0.0/'],
+    ['the unspecified address of IPv6', 'https://[::]/'],
+    ['loopback with a dot at its end', 'https://127.0.0.1./'],
+    ['loopback in two parts', 'https://127.1/'],
+    ['loopback in fullwidth digits', 'https://１２７.０.０.１/'],
+    ['loopback with enclosed digits', 'https://①②⑦.0.0.1/'],
+    ['loopback with escaped dots', 'https://127%2e0%2e0%2e1/'],
+    ['the metadata service as one decimal number', 'https://2852039166/'],
+    ['the metadata service in hexadecimal', 'https://0xa9fea9fe/'],
+    ['the metadata service in mixed radixes', 'https://0xa9.254.0251.0376/'],
+    ['the metadata service of IPv6', 'https://[fd00:ec2::254]/'],
+    ['IPv4 compatible in IPv6', 'https://[::127.0.0.1]/'],
+    ['IPv4 mapped in full length', 'https://[0:0:0:0:0:ffff:7f00:1]/'],
+    ['IPv4 translated in IPv6', 'https://[::ffff:0:127.0.0.1]/'],
+    ['Teredo', 'https://[2001:0:a9fe:a9fe::1]/'],
+    ['multicast', 'https://224.0.0.1/'],
+    ['broadcast', 'https://255.255.255.255/'],
+    ['the documentation networks', 'https://203.0.113.7/'],
+    ['a data URI in place of a host', 'data:text/html,hello'],
+    ['another scheme', 'gopher://images.example/'],
   ])('%s', async (_, url) => {
     await expect(fetchImage(url, never)).rejects.toMatchObject({ code: 'url-not-allowed' });
   });
@@ -46,6 +65,24 @@ describe('what is never fetched', () => {
     await expect(fetchImage('https://rebind.example/', never)).rejects.toMatchObject({
       code: 'url-not-allowed',
     });
+  });
+
+  it('a name that resolves to an address of another spelling of the inside', async () => {
+    for (const address of [
+      '::1',
+      '::ffff:10.0.0.1',
+      'fe80::1%eth0',
+      '64:ff9b::7f00:1',
+      '169.254.169.254',
+      'not an address',
+    ]) {
+      const resolve = async () => [{ address, family: address.includes(':') ? 6 : 4 }];
+      await expect(
+        imageFetcher({ allow: ['*'], resolve })('https://inside.example/', never),
+      ).rejects.toMatchObject({
+        code: 'url-not-allowed',
+      });
+    }
   });
 
   it('a host that is not on the list, however similar', async () => {
@@ -107,6 +144,32 @@ describe('fetching', () => {
     await expect(fetchImage('https://images.test/away', never)).rejects.toMatchObject({
       code: 'url-not-allowed',
     });
+  });
+
+  it('refuses a redirect to plain http, to another port, to a password, and to a name that has moved inside', async () => {
+    const targets = [
+      'http://images.test/there',
+      'https://images.test:8443/there',
+      'https://user:secret@images.test/there',
+      'https://elsewhere.test/there',
+      'file:///etc/passwd',
+      '//127.0.0.1/there',
+    ];
+    answer = ({ url }, response) => {
+      if (url === '/there') return void response.end('inside');
+      response.writeHead(302, { Location: targets[Number(url?.slice(1))] ?? '/there' }).end();
+    };
+    for (const index of targets.keys())
+      await expect(imageFetcher(options())(`https://images.test/${index}`, never)).rejects.toMatchObject({
+        code: 'url-not-allowed',
+      });
+    // DNS rebinding: the name is public for the first connection and inside for the next one.
+    const answers = ['127.0.0.1', '10.0.0.1'];
+    const rebinding = { ...options(), resolve: async () => [{ address: answers.shift() ?? '', family: 4 }] };
+    await expect(imageFetcher(rebinding)('https://images.test/again', never)).rejects.toMatchObject({
+      code: 'url-not-allowed',
+    });
+    expect(answers).toEqual([]);
   });
 
   it('gives up on endless redirects, on large answers, on slow ones and on broken ones', async () => {
