@@ -10,6 +10,7 @@ import { readCalibrationImages } from '../../src/pruning/calibration-images.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { createRandom } from '../../src/pruning/random.ts';
 import type { RecipeInput } from '../../src/pruning/recipe-schema.ts';
+import { best } from '../../src/pruning/recipes/best.ts';
 import { quick } from '../../src/pruning/recipes/quick.ts';
 import { snapvitReference } from '../../src/pruning/recipes/snapvit-reference.ts';
 import { memoryStore } from '../../src/storage/index.ts';
@@ -29,6 +30,15 @@ const REFERENCE: RecipeInput = {
     ...snapvitReference.criterion,
     evolution: { ...evolution(), evaluations: 12, population: 5 },
   } as RecipeInput['criterion'],
+};
+
+/** The default recipe with few pictures and few candidates. */
+const BEST: RecipeInput = {
+  ...best,
+  images: { fit: 8, held: 4 },
+  criterion: { kind: 'best', settings: { projections: 1 } },
+  correction: { kind: 'best', settings: { images: 6, trials: 2 } },
+  path: { kind: 'best', settings: { images: 6, candidates: 3 } },
 };
 
 function evolution() {
@@ -160,6 +170,22 @@ describe('prune', () => {
       expect(await readdir(join(folder, step))).toEqual([]);
     },
   );
+
+  it('with the default recipe gives the same digest twice, and when stopped in any of its steps and started again', async () => {
+    const options = { recipe: BEST, levels: [0.5, 0.8, 1] };
+    const { result } = await run(options, 'whole');
+    expect((await run(options, 'again')).result.digest).toBe(result.digest);
+    for (const [step, units] of [
+      ['gate curvature', 4],
+      ['path', 1],
+      ['levels', 1],
+    ] as const) {
+      const stopped = run({ ...options, ...stopAt(step, units) }, step);
+      await expect(stopped).rejects.toMatchObject({ code: 'aborted' });
+    }
+    for (const step of ['gate curvature', 'path', 'levels'])
+      expect((await run(options, step)).result.digest).toBe(result.digest);
+  }, 180_000);
 
   it('takes levels by number and leaves out those that a small network cannot tell apart', async () => {
     const { result } = await run({ levels: 8, recipe: { ...quick, images: REFERENCE.images } as never });
