@@ -54,18 +54,19 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const { report = silent, seed = 0 } = options;
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
-  const source = await readModel(files);
-  const { recipe, criterion } = await resolveRecipe(options, source.config);
+  // What is read is let go of as soon as it is what will be stored: of a large network there is no room for both.
+  let { tensors, ...source } = await readModel(files);
+  const { config } = source;
+  const { recipe, criterion } = await resolveRecipe(options, config);
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
-  const images = await readImages(options, source.config, recipe, report);
+  const images = await readImages(options, config, recipe, report);
   const steps = folderSteps(
     join(
       options.work ?? defaultWork(),
       jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
     ),
   );
-  const tensors = asStored(source.tensors, recipe.storage);
-  const { config } = source;
+  tensors = asStored(tensors, recipe.storage);
   const model = await createAnalysis({
     config,
     tensors,
@@ -169,7 +170,7 @@ function jobKey(job: {
   readonly recipe: Recipe;
   readonly shares: readonly number[];
   readonly seed: number;
-  readonly source: SourceModel;
+  readonly source: Pick<SourceModel, 'digests'>;
   readonly images: Calibration;
   /** Devices round differently. */
   readonly device: Device;

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import { Problem } from '../../problem/index.ts';
 import { fullVariant, type TensorMap, totalTokens, type UnitOrder, type VitConfig } from '../../vit/index.ts';
 import type {
@@ -11,6 +10,7 @@ import type {
 } from '../engine.ts';
 import { GradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
+import { affordableWorkers, threadsBeside } from './affordable.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
 import type { GraphBuilder } from './graph.ts';
@@ -25,9 +25,9 @@ export interface OnnxAnalysisOptions {
   readonly config: VitConfig;
   /** All canonical tensors. Copied into every worker; not kept here beyond what a replaced worker needs. */
   readonly tensors: TensorMap;
-  /** Threads inside each worker. @default 1 */
+  /** Threads inside each worker. @default the cores that the workers leave */
   readonly threads?: number;
-  /** @default one per core */
+  /** @default one per core, fewer where their copies of the network would take too much memory */
   readonly workers?: number;
 }
 
@@ -63,11 +63,11 @@ class OnnxAnalysis implements AnalysisModel {
   readonly #full: AnalysisVariant;
   #calls = 0;
 
-  constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
+  constructor({ config, tensors, workers = affordableWorkers(tensors), threads }: OnnxAnalysisOptions) {
     this.config = config;
     this.#tensors = tensors;
     this.#table = networkTensors(config);
-    this.#threads = threads;
+    this.#threads = threads ?? threadsBeside(workers);
     this.#pool = engineThreads(workers);
     this.#full = { variant: fullVariant(config) };
   }
