@@ -113,6 +113,7 @@ def timm_cases(root):
     timm_case(root, 'dinov2', 'vit_small_patch14_dinov2', num_classes=0, mlp_ratio=2)
     timm_case(root, 'dinov2-registers', 'vit_small_patch14_reg4_dinov2', num_classes=0, mlp_ratio=2)
     timm_case(root, 'dinov2-swiglu', 'vit_giant_patch14_dinov2', num_classes=0, mlp_ratio=4)
+    timm_case(root, 'dinov2-registers-swiglu', 'vit_giant_patch14_reg4_dinov2', num_classes=0, mlp_ratio=4)
     timm_case(root, 'dinov3', 'vit_base_patch16_dinov3', num_classes=0, mlp_ratio=2, dtype=torch.bfloat16)
     timm_case(root, 'dinov3-cls', 'vit_base_patch16_dinov3', num_classes=0, mlp_ratio=2, global_pool='token')
     timm_case(root, 'dinov3-qkv-bias', 'vit_base_patch16_dinov3_qkvb', num_classes=0, mlp_ratio=2)
@@ -194,6 +195,13 @@ def transformers_cases(root):
     )
     transformers_case(
         root, 'dinov2-swiglu', t.Dinov2Model(t.Dinov2Config(**dinov2, use_swiglu_ffn=True)),
+        lambda m: dinov2_layers(m.encoder, 'weights_out'),
+        lambda m, x: m(x).pooler_output,
+        t.BitImageProcessor(**cropped),
+    )
+    registers = t.Dinov2WithRegistersConfig(**dinov2, num_register_tokens=4, use_swiglu_ffn=True)
+    transformers_case(
+        root, 'dinov2-registers-swiglu', t.Dinov2WithRegistersModel(registers),
         lambda m: dinov2_layers(m.encoder, 'weights_out'),
         lambda m, x: m(x).pooler_output,
         t.BitImageProcessor(**cropped),
