@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createAnalysis, createModel, createTfjsModel } from '../../../src/engine/index.ts';
+import { cudaInstalled } from '../../../src/engine/onnx/index.ts';
 import { backendInstalled, loadBackend } from '../../../src/engine/tfjs/index.ts';
 import { levelWeights, testLadder } from '../../conformance/engine/ladder.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../../support/tiny-vit.ts';
@@ -22,6 +23,15 @@ describe('the TensorFlow.js engine', () => {
       unavailable(install),
     );
   });
+
+  it.skipIf(backendInstalled('cuda') || cudaInstalled())(
+    'is one of two ways to serve on cuda, both of which are named where neither is there',
+    async () => {
+      const served = createModel({ config, variants, device: 'cuda' });
+      await expect(served).rejects.toEqual(unavailable('--onnxruntime-node-install=cuda12'));
+      await expect(served).rejects.toEqual(unavailable('npm install @tensorflow/tfjs-node-gpu@4'));
+    },
+  );
 
   it('leaves the CPU to ONNX Runtime where nothing else is installed', async () => {
     const notes: string[] = [];

@@ -1,0 +1,28 @@
+import { hasPlanes, unitNames } from '../../src/checkpoint/layout.ts';
+import { expectedTensors, type VitConfig } from '../../src/vit/index.ts';
+
+export interface LadderBytes {
+  /** Numbers that the embedding depends on. */
+  readonly parameters: number;
+  /** Stored: matrices of the blocks in two planes, other matrices in binary16, vectors in float32. Without its header. */
+  readonly stored: number;
+  /** In a worker, float32: the matrices of the blocks twice, as the lower levels have them and as the full network has. */
+  readonly worker: number;
+}
+
+/** What a checkpoint of a network takes with all of its levels, where no level has corrected weights of its own. */
+export function ladderBytes(config: VitConfig): LadderBytes {
+  const units = unitNames(config);
+  let [parameters, stored, worker] = [0, 0, 0];
+  for (const [name, shape] of expectedTensors(config)) {
+    const size = shape.reduce((product, side) => product * side, 1);
+    const planes = units.has(name) && hasPlanes(name, { shape });
+    const vector = shape.length < 2 || name.endsWith('.bias');
+    stored += planes ? 2 * size + 4 * (size / (shape.at(-1) ?? 1)) : (vector ? 4 : 2) * size;
+    // The classification head is kept for evaluation; serving never reads it.
+    if (name.startsWith('head.')) continue;
+    parameters += size;
+    worker += 4 * (planes ? 2 * size : size);
+  }
+  return { parameters, stored, worker };
+}
