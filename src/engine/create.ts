@@ -26,10 +26,15 @@ export interface AnalysisOptions {
  * @throws Problem('engine-unavailable') when the device cannot be used
  */
 export async function createModel(options: ModelOptions): Promise<ElasticModel> {
-  const byTensorFlow = options.device === 'cuda' && !cudaInstalled() && backendInstalled('cuda');
-  return byTensorFlow
-    ? await createTfjsModel({ ...options, backend: 'cuda' })
-    : await createOnnxModel(options);
+  if (options.device !== 'cuda' || cudaInstalled()) return await createOnnxModel(options);
+  if (backendInstalled('cuda')) return await createTfjsModel({ ...options, backend: 'cuda' });
+  throw new Problem(
+    'engine-unavailable',
+    'Nothing is installed that computes on "cuda". Install ONNX Runtime\'s provider for CUDA 12: ' +
+      'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12. Or TensorFlow.js for CUDA 11 and ' +
+      'cuDNN 8: npm install @tensorflow/tfjs-node-gpu@4. Or choose another device with --device.',
+    { device: 'cuda' },
+  );
 }
 
 /**

@@ -21,6 +21,13 @@ export function cudaInstalled(): boolean {
   return existsSync(join(folder, 'libonnxruntime_providers_cuda.so'));
 }
 
+/** What a device needs beside the runtime. */
+const NEEDS: Readonly<Record<Device, string>> = {
+  cpu: '',
+  cuda: 'It needs an NVIDIA GPU, CUDA 12 and cuDNN 9. ',
+  webgpu: 'It needs a GPU with a Vulkan, Metal or Direct3D driver. ',
+};
+
 /**
  * Adds two numbers on the device.
  * @throws Problem('engine-unavailable') when that does not work
@@ -39,7 +46,7 @@ export async function probeDevice(worker: EngineWorker, options: SessionOptions)
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Problem(
       'engine-unavailable',
-      `ONNX Runtime cannot use the device "${options.device}" here: ${reason} Choose another with --device.`,
+      `ONNX Runtime cannot use the device "${options.device}" here: ${reason.trim()} ${NEEDS[options.device]}Choose another with --device.`,
       { device: options.device },
       { cause },
     );
