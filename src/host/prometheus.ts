@@ -51,8 +51,20 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
   const phase = new Histogram({
     name: 'concertina_phase_seconds',
     help: 'Time of one image in each phase',
-    labelNames: ['phase'],
+    labelNames: ['phase', 'tier'],
     buckets: SECONDS,
+    registers,
+  });
+  const engineSeconds = new Counter({
+    name: 'concertina_engine_seconds_total',
+    help: 'Time in the engine, as measured',
+    labelNames: ['model', 'level', 'precision'],
+    registers,
+  });
+  const predictedSeconds = new Counter({
+    name: 'concertina_predicted_seconds_total',
+    help: 'Time in the engine, as it was predicted at dispatch',
+    labelNames: ['model', 'level', 'precision'],
     registers,
   });
   const profileError = new Histogram({
@@ -66,12 +78,19 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
     help: 'Images that got less because of pressure',
     labelNames: ['tier'],
     registers,
+    collect() {
+      // Zero is a value: without it a share of nothing would be nothing.
+      for (const tier of Object.keys(scheduler.tiers)) this.inc({ tier }, 0);
+    },
   });
   const sheds = new Counter({
     name: 'concertina_sheds_total',
     help: 'Requests refused because of load',
     labelNames: ['tier', 'code'],
     registers,
+    collect() {
+      for (const tier of Object.keys(scheduler.tiers)) for (const code of SHEDS) this.inc({ tier, code }, 0);
+    },
   });
   new Gauge({
     name: 'concertina_waiting',
@@ -101,6 +120,16 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
     },
   });
   new Gauge({
+    name: 'concertina_workers',
+    help: 'Images that the engine computes at a time',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      this.reset();
+      for (const model of models.all()) this.set({ model: model.name }, model.engine.concurrency);
+    },
+  });
+  new Gauge({
     name: 'concertina_loaded_level',
     help: 'Highest level that is loaded; -1 before the first',
     labelNames: ['model'],
@@ -124,9 +153,12 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
         images.inc({ model, tier, level, precision, limited_by: limitedBy });
         fidelity.observe({ model, tier }, item.fidelity);
         if (limitedBy === 'pressure') degradations.inc({ tier });
-        phase.observe({ phase: 'decode' }, item.decodeMs / 1000);
-        phase.observe({ phase: 'queue' }, item.queueMs / 1000);
-        phase.observe({ phase: 'infer' }, item.inferMs / 1000);
+        if (item.fetchMs > 0) phase.observe({ phase: 'fetch', tier }, item.fetchMs / 1000);
+        phase.observe({ phase: 'decode', tier }, item.decodeMs / 1000);
+        phase.observe({ phase: 'queue', tier }, item.queueMs / 1000);
+        phase.observe({ phase: 'infer', tier }, item.inferMs / 1000);
+        engineSeconds.inc({ model, level, precision }, item.inferMs / 1000);
+        predictedSeconds.inc({ model, level, precision }, item.predicted / 1000);
         profileError.observe(item.inferMs / Math.max(item.predicted, 1e-6));
       }
     },
