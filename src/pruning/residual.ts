@@ -70,10 +70,19 @@ export async function advance(
       layer.inputs > 0
         ? await product(input, layer.weight, { rows, inner: layer.inputs, columns: D })
         : new Float32Array(rows * D);
-    const data = piece.data.map((value, at) => value + (added[at] ?? 0) + (layer.bias[at % D] ?? 0));
-    pieces.push({ count: piece.count, data });
+    addTo(added, piece.data, layer.bias);
+    pieces.push({ count: piece.count, data: added });
   }
   return { pieces };
+}
+
+/** `change + stream + bias`, row by row, into `change`. */
+function addTo(change: Float32Array, stream: Float32Array, bias: Float32Array): void {
+  const D = bias.length;
+  for (let row = 0; row < change.length; row += D) {
+    for (let d = 0; d < D; d++)
+      change[row + d] = (stream[row + d] ?? 0) + (change[row + d] ?? 0) + (bias[d] ?? 0);
+  }
 }
 
 /** Inputs that one unit gives to the last layer: `dh` of a head, 1 of a channel. */
