@@ -3,7 +3,7 @@ import { isProblem } from '../src/problem/index.ts';
 import { createRandom } from '../src/pruning/random.ts';
 import { OPEN_TIERS, Scheduler, type ServedModel, systemClock } from '../src/serving/index.ts';
 import { randomPixels } from './networks.ts';
-import { median } from './statistics.ts';
+import { othersShare } from './others-share.ts';
 
 export interface BudgetsRun {
   readonly requests: number;
@@ -12,12 +12,14 @@ export interface BudgetsRun {
   /** Requests with a latency target, and those that were answered within it. */
   readonly targets: number;
   readonly met: number;
-  /** Median over all requests of |measured - predicted| / measured, engine time. */
-  readonly predictionError: number;
+  /** Of every request that was answered |measured - predicted| / measured, engine time. */
+  readonly errors: readonly number[];
   /** Requests whose `flops`, `level` or `fidelity` was broken, in words. */
   readonly broken: readonly string[];
   /** Codes of requests that got no answer. */
   readonly refused: readonly string[];
+  /** Share of all cores that other programs took meanwhile; `undefined` where that cannot be told. */
+  readonly others: number | undefined;
 }
 
 export interface BudgetsOptions {
@@ -26,6 +28,8 @@ export interface BudgetsOptions {
   readonly load: number;
   /** Images for a measurement of the capacity. */
   readonly calibration: number;
+  /** @default 7 */
+  readonly seed?: number;
 }
 
 /** Latency targets are log-uniform between these multiples of the full network's time: every one of them is feasible alone. */
@@ -40,12 +44,13 @@ const SHARE_SLACK = 5e-4;
  */
 export async function driveBudgets(
   model: ServedModel,
-  { requests, load, calibration }: BudgetsOptions,
+  { requests, load, calibration, seed = 7 }: BudgetsOptions,
 ): Promise<BudgetsRun> {
   const { ladder } = model;
-  const generator = createRandom(7, 'budgets');
+  const generator = createRandom(seed, 'budgets');
   const random = () => generator.uniform();
   const pixels = randomPixels(model.config, 1);
+  const others = othersShare();
   const before = await capacityOf(model, pixels, calibration);
   const fullMs = (1000 * model.engine.concurrency) / before;
   const term = (value: number) => ({ value, strict: false });
@@ -103,9 +108,10 @@ export async function driveBudgets(
     capacity: [before, after],
     targets,
     met,
-    predictionError: median(errors),
+    errors,
     broken,
     refused,
+    others: others(),
   };
 }
 

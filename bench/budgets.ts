@@ -13,6 +13,7 @@ import { ServedModel, systemClock } from '../src/serving/index.ts';
 import { memoryStore } from '../src/storage/index.ts';
 import { type BudgetsRun, driveBudgets, TARGETS } from './budgets-drive.ts';
 import { machine } from './machine.ts';
+import { median } from './statistics.ts';
 
 const LOADS = [0.3, 0.6, 0.9] as const;
 const { values } = parseArgs({
@@ -40,10 +41,10 @@ try {
   for (const load of LOADS) {
     const run = await driveBudgets(model, { requests, load, calibration: values.quick ? 300 : 1500 });
     runs.push({ load, run });
-    const { broken, refused, ...figures } = run;
+    const { broken, refused, errors, ...figures } = run;
     process.stdout.write(
       values.json
-        ? `${JSON.stringify({ load, ...figures, broken: broken.length, refused: refused.length })}\n`
+        ? `${JSON.stringify({ load, ...figures, prediction_error: median(errors), broken: broken.length, refused: refused.length })}\n`
         : `${row(load, run)}\n`,
     );
   }
@@ -54,7 +55,7 @@ try {
 
 function row(
   load: number,
-  { requests, capacity, targets, met, predictionError, broken, refused }: BudgetsRun,
+  { requests, capacity, targets, met, errors, broken, refused, others }: BudgetsRun,
 ): string {
   const [before, after] = capacity;
   return `| ${[
@@ -62,9 +63,10 @@ function row(
     requests,
     `${before.toFixed(0)} / ${after.toFixed(0)}`,
     `**${((100 * met) / targets).toFixed(2)} %** of ${targets}`,
-    `${(100 * predictionError).toFixed(1)} %`,
+    `${(100 * median(errors)).toFixed(1)} %`,
     broken.length,
     refused.length,
+    others === undefined ? 'unknown' : `${(100 * others).toFixed(1)} %`,
   ].join(' | ')} |`;
 }
 
@@ -77,10 +79,11 @@ if (values.out !== undefined) {
 Made by \`node bench/budgets.ts --out bench/results\`. ${machine()}
 The sample model under \`quick\`, Poisson arrivals, a fifth each: latency; latency with a fidelity floor; FLOP share; level;
 fidelity floor. Latency targets are log-uniform between ${TARGETS[0]} and ${TARGETS[1]} times the full network's time. Prediction error: median of
-|measured - predicted| / measured. Broken: requests whose \`flops\`, \`level\` or \`fidelity\` was not kept.
+|measured - predicted| / measured. Broken: requests whose \`flops\`, \`level\` or \`fidelity\` was not kept. Other programs: their share
+of all cores meanwhile.
 
-| load | requests | capacity before / after, 1/s | latency targets met | prediction error | broken | refused |
-|---|---|---|---|---|---|---|
+| load | requests | capacity before / after, 1/s | latency targets met | prediction error | broken | refused | other programs |
+|---|---|---|---|---|---|---|---|
 ${runs.map(({ load, run }) => row(load, run)).join('\n')}
 `,
   );

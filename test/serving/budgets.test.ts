@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { driveBudgets } from '../../bench/budgets-drive.ts';
+import { type BudgetsRun, driveBudgets } from '../../bench/budgets-drive.ts';
+import { median } from '../../bench/statistics.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { ServedModel, systemClock } from '../../src/serving/index.ts';
@@ -8,9 +9,15 @@ import { tinyConfig } from '../support/tiny-vit.ts';
 
 const REQUESTS = 2000;
 const LOAD = 0.6;
-/** A run in which the machine itself became so much slower or faster was not at 60 % of anything. */
+/** The requests come in rounds, so that they are 60 % of a capacity that was measured a second ago. */
+const ROUND = 250;
+const MOST_ROUNDS = 24;
+/**
+ * Rounds are taken or left by what happened to the machine, never by their outcome: one in which other programs took more
+ * than this share of the cores, or its capacity changed by so much, was not at 60 % of anything.
+ */
+const OTHERS = 0.05;
 const STEADY = 1.25;
-const ATTEMPTS = 2;
 
 describe('2,000 requests of mixed budgets at 60 % of capacity, on the real engine', () => {
   let model: ServedModel;
@@ -18,7 +25,7 @@ describe('2,000 requests of mixed budgets at 60 % of capacity, on the real engin
   beforeAll(async () => {
     // A few milliseconds an image, so that times are the network's and not the event loop's.
     const config = tinyConfig({
-      imageSize: 96,
+      imageSize: 144,
       patchSize: 16,
       width: 128,
       heads: 2,
@@ -35,19 +42,28 @@ describe('2,000 requests of mixed budgets at 60 % of capacity, on the real engin
   afterAll(() => model.retire());
 
   it('breaks no bound, predicts within 20 %, and meets 99 % of the targets', async (context) => {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const run = await driveBudgets(model, { requests: REQUESTS, load: LOAD, calibration: 300 });
+    const taken: BudgetsRun[] = [];
+    const left: BudgetsRun[] = [];
+    for (let seed = 0; seed < MOST_ROUNDS && taken.length * ROUND < REQUESTS; seed++) {
+      const run = await driveBudgets(model, { requests: ROUND, load: LOAD, calibration: 150, seed });
       // Whatever the machine does:
       expect(run.broken).toEqual([]);
       expect(run.refused).toEqual([]);
-      expect(run.targets).toBe((2 / 5) * REQUESTS);
-      const [before, after] = run.capacity;
-      const drift = Math.max(before / after, after / before);
-      if (drift > STEADY) continue;
-      expect(run.predictionError).toBeLessThan(0.2);
-      expect(run.met / run.targets).toBeGreaterThanOrEqual(0.99);
-      return;
+      expect(run.targets).toBe((2 / 5) * ROUND);
+      (disturbed(run) ? left : taken).push(run);
     }
-    context.skip(`the machine's own speed changed by more than a quarter in each of ${ATTEMPTS} runs`);
+    context.skip(
+      taken.length * ROUND < REQUESTS,
+      `other programs disturbed ${left.length} of ${left.length + taken.length} rounds (${percent(left.map(({ others = 0 }) => others))} of the cores)`,
+    );
+    expect(median(taken.flatMap(({ errors }) => errors))).toBeLessThan(0.2);
+    const sum = (of: (run: BudgetsRun) => number) => taken.reduce((total, run) => total + of(run), 0);
+    expect(sum(({ met }) => met) / sum(({ targets }) => targets)).toBeGreaterThanOrEqual(0.99);
   }, 300_000);
 });
+
+function disturbed({ others = 0, capacity: [before, after] }: BudgetsRun): boolean {
+  return others > OTHERS || Math.max(before / after, after / before) > STEADY;
+}
+
+const percent = (shares: readonly number[]): string => `${(100 * median(shares)).toFixed(0)} %`;
