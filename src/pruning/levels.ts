@@ -28,12 +28,19 @@ export async function buildLevels(
   const levels: LevelDraft[] = [];
   const last = task.variants.length - 1;
   const step = context.report.step('levels', task.variants.length);
-  const below = await belowFull(context, task.storage);
+  let below: AnalysisModel | undefined = await belowFull(context, task.storage);
+  const closeBelow = async () => {
+    const model = below;
+    below = undefined;
+    if (model !== context.model) await model?.dispose();
+  };
   const measureOn = (model: AnalysisModel, network: AnalysisVariant) =>
     measureFidelity({ ...context, model }, network, full);
   try {
     for (const [index, variant] of task.variants.entries()) {
       context.signal?.throwIfAborted();
+      // Of a large network there is memory for one arrangement of its units at a time.
+      if (index === last) await closeBelow();
       const corrections =
         task.correction && index < last
           ? await correctedTensors(context, task.correction, { variant, index, ...task })
@@ -43,13 +50,13 @@ export async function buildLevels(
         context.steps,
         `fidelity-${index}`,
         (json) => FidelitySchema.parse(json),
-        () => measureOn(index < last ? below : context.model, network),
+        () => measureOn(below ?? context.model, network),
       );
       levels.push({ ...variant, fidelity: { fp32 }, ...(corrections?.size && { corrections }) });
       step.advance(index + 1, `fidelity ${fp32.mean.toFixed(4)}`);
     }
   } finally {
-    if (below !== context.model) await below.dispose();
+    await closeBelow();
   }
   step.end();
   return levels;

@@ -93,6 +93,8 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     const variants = distinct(planned, config);
     const levels = await buildLevels(context, { variants, ranking, correction, storage: recipe.storage });
     const components = await principalComponents(context, recipe.components);
+    // Its copies of the weights make room for the bytes of the checkpoint.
+    await model.dispose();
     const name = options.name ?? basename(files.name);
     const { digest, manifest } = await publishCheckpoint(
       options.store,
