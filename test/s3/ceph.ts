@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const PROGRAMS = ['ceph', 'ceph-mon', 'ceph-osd', 'monmaptool', 'radosgw', 'radosgw-admin'];
 const START_MS = 90_000;
+const COMMAND_ATTEMPTS = 5;
 
 export interface Gateway {
   readonly endpoint: string;
@@ -44,7 +45,7 @@ export async function startGateway(): Promise<Gateway> {
     const fsid = randomUUID();
     await Promise.all(['run', 'log', 'mon', 'osd', 'rgw'].map((name) => mkdir(join(root, name))));
     await writeFile(conf, configuration({ root, fsid, monitor, port }));
-    const ceph = (...words: string[]) => run('ceph', ['-c', conf, '--connect-timeout', '5', ...words]);
+    const ceph = (...words: string[]) => command(conf, words);
     const launch = (program: string, ...words: string[]) => {
       const log = openSync(join(root, 'log', `${program}.out`), 'a');
       const child = spawn(program, ['-c', conf, '-f', ...words], { stdio: ['ignore', log, log] });
@@ -129,6 +130,18 @@ rgw run sync thread = false
 [client.rgw.a]
 rgw frontends = beast endpoint=127.0.0.1:${port}
 `;
+}
+
+/** On a busy machine the monitor sometimes drops the client before it has answered; the same command may be sent again. */
+async function command(conf: string, words: readonly string[]): Promise<{ stdout: string }> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run('ceph', ['-c', conf, '--connect-timeout', '10', ...words]);
+    } catch (error) {
+      if (attempt === COMMAND_ATTEMPTS) throw error;
+      await new Promise((done) => setTimeout(done, 500 * attempt));
+    }
+  }
 }
 
 async function until(what: string, ready: () => Promise<boolean>): Promise<void> {
