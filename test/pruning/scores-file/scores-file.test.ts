@@ -3,11 +3,12 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isProblem } from '../../../src/problem/index.ts';
+import type { PruningContext } from '../../../src/pruning/contracts.ts';
 import { rank } from '../../../src/pruning/ranking.ts';
 import { readPickle } from '../../../src/pruning/scores-file/pickle.ts';
 import { readScoresFile } from '../../../src/pruning/scores-file/scores-file.ts';
 import { readStoredZip } from '../../../src/pruning/scores-file/zip.ts';
-import { atSparsity, type SparsityPair } from '../../../src/pruning/snapvit-path.ts';
+import { atSparsity, type SparsityPair, snapvitPath } from '../../../src/pruning/snapvit-path.ts';
 import { hasSharedData, SHARED_DATA } from '../../support/shared-data.ts';
 import { tinyConfig } from '../../support/tiny-vit.ts';
 
@@ -89,7 +90,36 @@ describe.skipIf(!hasSharedData)('the released importance scores (needs ../shared
     }
     expect(expected[file]).toHaveLength(6);
   });
+
+  it.each(Object.keys(expected))('of %s give a ladder with those units, asked for by FLOPs', async (file) => {
+    const released = readScoresFile(readFileSync(`${SHARED_DATA}/snapvit-scores/${file}`));
+    const { depth, heads, channels, headDim, width } = released.shape;
+    const size = { imageSize: 224, patchSize: 16, depth, heads, channels, headDim, width };
+    const config = tinyConfig({ ...size, embeddingWidth: width });
+    const ranking = rank(config, released.scores, released.protection);
+    const kept = expected[file] ?? [];
+    const full = paperFlops(size, new Array(depth).fill(heads), new Array(depth).fill(channels));
+    const shares = kept.map((level) => paperFlops(size, level.heads, level.channels) / full);
+    const context = { config } as PruningContext; // the published path looks at nothing else
+    const ladder = await snapvitPath().plan(context, ranking, shares);
+    for (const [index, level] of kept.entries())
+      expect(ladder[index]).toMatchObject({ heads: level.heads, channels: level.channels });
+  });
 });
+
+/** FLOPs as section 4 of the method has them, for 196 patches and [CLS], written down once more. */
+function paperFlops(
+  { headDim: dh, width: D }: { headDim: number; width: number },
+  heads: readonly number[],
+  channels: readonly number[],
+): number {
+  const T = 197;
+  const perBlock = heads.map((h, block) => {
+    const attention = 6 * D * dh * h * T + 2 * D * dh * h * T + 2 * h * dh * T ** 2 + 3 * h * T ** 2;
+    return attention + 2 * h * dh * T ** 2 + 4 * D * (channels[block] ?? 0) * T;
+  });
+  return perBlock.reduce((sum, block) => sum + block, 2 * 196 * 16 * 16 * 3 * D);
+}
 
 describe('a file of scores', () => {
   it('is read into rows of scores, protection and shape', () => {
