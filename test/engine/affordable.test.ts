@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { affordableWorkers, threadsBeside } from '../../src/engine/onnx/affordable.ts';
+import { affordableWorkers, keptOf, threadsBeside } from '../../src/engine/onnx/affordable.ts';
 
 describe('the workers of a network that is pruned', () => {
   // 250 numbers of four bytes: a worker takes 2000 bytes, and three tenths of the memory are for workers.
@@ -14,6 +14,13 @@ describe('the workers of a network that is pruned', () => {
     ['one where there is room for none', 16, 100, 1],
   ])('are %s', (_, cores, memory, expected) => {
     expect(affordableWorkers(tensors, { cores, memory })).toBe(expected);
+  });
+
+  it('keep less for the next call when the network is large', () => {
+    // Nothing of it is read: 2 GB of numbers would be in the way of other tests.
+    const large = { shape: [5e8], data: { byteLength: 2e9 } as Float32Array };
+    expect(keptOf(tensors)).toEqual({ orders: 2, sessions: 8 });
+    expect(keptOf(new Map([['a', large]]))).toEqual({ orders: 1, sessions: 1 });
   });
 
   it('share the cores', () => {

@@ -14,10 +14,21 @@ export interface Machine {
 
 const here = (): Machine => ({ cores: availableParallelism(), memory: process.availableMemory() });
 
+/** From here on what a worker keeps for the next call is worth more as free memory, bytes. */
+const LARGE = 1e9;
+
+/** Arrangements of units, and sessions with their arenas, that a worker of a network keeps for the next call. */
+export function keptOf(tensors: TensorMap): { readonly orders: number; readonly sessions: number } {
+  return bytesOf(tensors) < LARGE ? { orders: 2, sessions: 8 } : { orders: 1, sessions: 1 };
+}
+
 /** Workers whose copies of a network fit into memory: one per core at the most, and one at least. */
 export function affordableWorkers(tensors: TensorMap, { cores, memory }: Machine = here()): number {
-  const bytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  return Math.max(1, Math.min(cores, Math.floor((SHARE * memory) / (COPIES * bytes))));
+  return Math.max(1, Math.min(cores, Math.floor((SHARE * memory) / (COPIES * bytesOf(tensors)))));
+}
+
+function bytesOf(tensors: TensorMap): number {
+  return [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 /** Threads of each of so many workers, so that all cores have work. */

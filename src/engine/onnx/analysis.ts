@@ -10,7 +10,7 @@ import type {
 } from '../engine.ts';
 import { GradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
-import { affordableWorkers, threadsBeside } from './affordable.ts';
+import { affordableWorkers, keptOf, threadsBeside } from './affordable.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
 import type { GraphBuilder } from './graph.ts';
@@ -35,8 +35,6 @@ export interface OnnxAnalysisOptions {
  * Images that go through a graph together. Fixed, so that sums are made in the same order whatever the number of workers.
  */
 const CHUNK = { forward: 8, backward: 4 } as const;
-/** Arrangements of units, and sessions, that a worker keeps for the next call. */
-const KEPT = { orders: 2, sessions: 8 } as const;
 
 /** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
 export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
@@ -61,6 +59,7 @@ class OnnxAnalysis implements AnalysisModel {
   readonly #pool: WorkerPool;
   readonly #threads: number;
   readonly #full: AnalysisVariant;
+  readonly #kept;
   #calls = 0;
 
   constructor({ config, tensors, workers = affordableWorkers(tensors), threads }: OnnxAnalysisOptions) {
@@ -70,6 +69,7 @@ class OnnxAnalysis implements AnalysisModel {
     this.#threads = threads ?? threadsBeside(workers);
     this.#pool = engineThreads(workers);
     this.#full = { variant: fullVariant(config) };
+    this.#kept = keptOf(tensors);
   }
 
   async embed(pixels: Float32Array, count: number, network = this.#full): Promise<Float32Array> {
@@ -226,7 +226,7 @@ class OnnxAnalysis implements AnalysisModel {
         await worker.send({ kind: 'gather', array: key + name, from: name, rows, rowLength });
       }
     });
-    for (const old of worker.given('order ').slice(0, -KEPT.orders)) {
+    for (const old of worker.given('order ').slice(0, -this.#kept.orders)) {
       worker.lose(old);
       await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
     }
@@ -238,7 +238,7 @@ class OnnxAnalysis implements AnalysisModel {
       const options = { device: 'cpu', threads: this.#threads } as const;
       await worker.send({ kind: 'open', session, ...graph().encode(), options });
     });
-    for (const old of worker.given('session ').slice(0, -KEPT.sessions)) {
+    for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
       worker.lose(old);
       await worker.send({ kind: 'close', session: old.slice('session '.length) });
     }
