@@ -11,7 +11,7 @@ import { createMeasure } from './fidelity-measure.ts';
 import { labelledSet } from './fidelity-pictures.ts';
 import { runContestant, stored } from './fidelity-run.ts';
 import type { Row } from './fidelity-tables.ts';
-import { digestOf, workFolder } from './fidelity-work.ts';
+import { workFolder } from './fidelity-work.ts';
 
 export interface Comparison {
   readonly model: ModelFiles;
@@ -71,6 +71,8 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   const inputs = {
     model: source.digests,
     calibration: { digest: images.digest, fit: fit.count, held: held.count },
+    gallery: gallery.digest,
+    queries: queries.digest,
   };
   const tensors = stored(source.tensors, 'fp16');
   const firstByte = stored(source.tensors, 'first-byte');
@@ -83,12 +85,11 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
     const context = { config, tensors, model, images, seed: 0, report, steps };
     const measure = await createMeasure(model, { gallery, queries, held });
-    const arena = { context, measure, networks, pictures: digestOf([gallery.digest, queries.digest]) };
     const rows: Row[] = [];
     for (const contestant of contestants(comparison)) {
       if (contestant.ablation && !comparison.ablation) continue;
       if (!comparison.only.some((beginning) => contestant.name.startsWith(beginning))) continue;
-      rows.push({ contestant, measured: await runContestant(arena, contestant) });
+      rows.push({ contestant, measured: await runContestant({ context, measure, networks }, contestant) });
     }
     const counts = {
       fit: fit.count,

@@ -16,8 +16,6 @@ import { digestOf, prefixed } from './fidelity-work.ts';
 export interface Arena {
   readonly context: PruningContext;
   readonly measure: Measure;
-  /** Digest of the labelled pictures that are measured on, in order. */
-  readonly pictures: string;
   readonly networks: Readonly<Record<Contestant['storage'], AnalysisModel>>;
 }
 
@@ -27,7 +25,7 @@ export interface Arena {
  * @returns levels in the order of the contestant's measured shares
  */
 export async function runContestant(arena: Arena, contestant: Contestant): Promise<Measured[]> {
-  const { context, measure, networks, pictures } = arena;
+  const { context, measure, networks } = arena;
   const { recipe, shares, measured: wanted, retrieval, storage } = contestant;
   context.report.note(contestant.name);
   const scores = await scoresOf(context, contestant);
@@ -46,7 +44,7 @@ export async function runContestant(arena: Arena, contestant: Contestant): Promi
     const parse = (json: unknown) => MeasuredSchema.parse(json);
     const level = await jsonStep(
       context.steps,
-      `measured-${pictures}-${name}-${storage}-${retrieval}`,
+      `measured-${name}-${storage}-${retrieval}`,
       parse,
       async () => {
         const corrected = await correctedTensors(context, contestant, { variant, units, name });

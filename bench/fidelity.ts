@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -86,8 +86,7 @@ for (const [index, folder] of settings.model.entries()) {
         `${JSON.stringify({ model: found.name, contestant: contestant.name, ...level })}\n`,
       );
 }
-const notes = await readFile(join(import.meta.dirname, 'fidelity-notes.md'), 'utf8').catch(() => '');
-const text = document(compared, where, notes);
+const text = document(compared, where);
 if (!values.json) process.stdout.write(text);
 if (values.out !== undefined) {
   await mkdir(values.out, { recursive: true });

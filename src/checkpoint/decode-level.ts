@@ -1,12 +1,10 @@
 import { Problem } from '../problem/index.ts';
-import { decodeTensor, type Tensor } from '../vit/index.ts';
-import { parseStoredName, scaleOf } from './layout.ts';
-import type { LevelWeights } from './level-weights.ts';
+import { decodeTensor } from '../vit/index.ts';
+import { breather } from './breather.ts';
+import { columnsOf, isScale, parseStoredName, scaleOf } from './layout.ts';
+import type { LevelWeights, WeightTensor } from './level-weights.ts';
 import type { Manifest, StoredTensor } from './manifest.ts';
-import { coarse, fine, type Planes } from './planes.ts';
-
-/** Numbers that are decoded at a stretch, some milliseconds: requests must not wait for a whole level. */
-const BREATH = 1 << 20;
+import { coarse, fine, type HighPlane, type Planes } from './planes.ts';
 
 /** Makes weights of the bytes of levels, which come in order. */
 export interface LevelDecoder {
@@ -20,6 +18,8 @@ type High = Omit<Planes, 'low'>;
 export function levelDecoder(manifest: Manifest): LevelDecoder {
   const last = manifest.ladder.length - 1;
   const kept = new Map<string, High[]>();
+  /** Column scales that all levels share, by their stored names; they come with level 0. */
+  const columns = new Map<string, Float32Array>();
   return {
     async decode(level, start, bytes) {
       const stored = storedTensors(manifest, start, bytes);
@@ -27,7 +27,9 @@ export function levelDecoder(manifest: Manifest): LevelDecoder {
       const breathe = breather();
       for (const [name, entry] of stored) {
         const { kind, name: canonical } = parseStoredName(name);
-        if (canonical.endsWith('.scale')) continue;
+        if (kind === 'shared' && isScale(name))
+          columns.set(canonical, decodeTensor(name, entry, entry.bytes).data);
+        if (isScale(name)) continue;
         const into = {
           shared: weights.shared,
           increment: weights.increments,
@@ -39,38 +41,76 @@ export function levelDecoder(manifest: Manifest): LevelDecoder {
       if (level === last) kept.clear();
       return { level, ...weights };
 
-      function tensorOf(name: string, entry: Entry): Tensor {
+      function scales(name: string): Float32Array | undefined {
+        const entry = stored.get(name);
+        return entry && decodeTensor(name, entry, entry.bytes).data;
+      }
+
+      function tensorOf(name: string, entry: Entry): WeightTensor {
         if (entry.dtype !== 'I8') return decodeTensor(name, entry, entry.bytes);
         const codes = new Int8Array(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.length);
         const { kind, name: canonical } = parseStoredName(name);
         if (kind === 'correction' && level === last) {
-          return fine({ ...together(canonical, kept.get(canonical) ?? []), low: codes });
+          return new FineTensor({ ...together(canonical, kept.get(canonical) ?? []), low: codes });
         }
-        const scale = stored.get(scaleOf(name));
+        const scale = scales(scaleOf(name));
         if (!scale) throw incomplete(name);
-        const high = {
-          shape: entry.shape,
-          high: codes,
-          scale: decodeTensor(scaleOf(name), scale, scale.bytes).data,
-        };
+        const factors = kind === 'increment' ? columns.get(columnsOf(name)) : scales(columnsOf(name));
+        const high = { shape: entry.shape, high: codes, scale, columns: factors };
         if (kind === 'increment') kept.set(canonical, [...(kept.get(canonical) ?? []), high]);
-        return coarse(high);
+        return new CoarseTensor(high);
       }
     },
   };
+}
+
+/** Numbers that are made of their planes when somebody reads them: who multiplies the codes does not need them. */
+class CoarseTensor implements WeightTensor {
+  readonly shape: readonly number[];
+  readonly plane: HighPlane;
+  #data: Float32Array | undefined;
+
+  constructor(high: High) {
+    this.shape = high.shape;
+    this.plane = high;
+  }
+
+  get data(): Float32Array {
+    this.#data ??= coarse({ shape: this.shape, ...this.plane }).data;
+    return this.#data;
+  }
+}
+
+class FineTensor implements WeightTensor {
+  readonly shape: readonly number[];
+  readonly #planes: Planes;
+  #data: Float32Array | undefined;
+
+  constructor(planes: Planes) {
+    this.shape = planes.shape;
+    this.#planes = planes;
+  }
+
+  get data(): Float32Array {
+    this.#data ??= fine(this.#planes).data;
+    return this.#data;
+  }
 }
 
 interface Entry extends StoredTensor {
   readonly bytes: Uint8Array;
 }
 
-/** The stored tensors that lie in these bytes of the file; low planes last, when all high ones are here. */
+/** The stored tensors that lie in these bytes of the file: scales first, and low planes last, when all high ones are here. */
 function storedTensors(manifest: Manifest, start: number, bytes: Uint8Array): Map<string, Entry> {
   const end = start + bytes.length;
   const found = Object.entries(manifest.weights.tensors).filter(
     ([, entry]) => entry.start >= start && entry.end <= end && entry.end > entry.start,
   );
-  const late = ([name]: readonly [string, unknown]) => Number(parseStoredName(name).kind === 'correction');
+  const late = ([name]: readonly [string, unknown]) => {
+    if (isScale(name)) return 0;
+    return parseStoredName(name).kind === 'correction' ? 2 : 1;
+  };
   return new Map(
     found
       .sort((a, b) => late(a) - late(b))
@@ -94,18 +134,8 @@ function together(name: string, parts: readonly High[]): High {
     row += part.scale.length;
     units += part.shape[0] ?? 0;
   }
-  return { shape: [units, ...(parts[0]?.shape.slice(1) ?? [])], high, scale };
-}
-
-/** Lets others work after a while. */
-function breather(): (done: number) => Promise<void> {
-  let since = 0;
-  return async (done) => {
-    since += done;
-    if (since < BREATH) return;
-    since = 0;
-    await new Promise((go) => setTimeout(go));
-  };
+  const [first] = parts;
+  return { shape: [units, ...(first?.shape.slice(1) ?? [])], high, scale, columns: first?.columns };
 }
 
 const incomplete = (name: string) =>

@@ -1,9 +1,10 @@
+export { breather } from './breather.ts';
 export type { CheckpointContent, Components, LevelDraft } from './content.ts';
 export { sha256 } from './digest.ts';
 export type { GarbageOptions, GarbageReport, KeptVersion, Version } from './gc.ts';
 export { collectGarbage } from './gc.ts';
-export { gatherRows, hasPlanes } from './layout.ts';
-export type { LevelWeights } from './level-weights.ts';
+export { gatherRows, hasPlanes, isSplit, unitMatrices } from './layout.ts';
+export type { LevelWeights, WeightMap, WeightTensor } from './level-weights.ts';
 export type {
   Fidelity,
   Ladder,
@@ -22,7 +23,8 @@ export {
   ManifestSchema,
   PrecisionSchema,
 } from './manifest.ts';
-export { roundedToPlanes } from './planes.ts';
+export type { HighPlane } from './planes.ts';
+export { coarse, columnScales, roundedToPlanes, splitPlanes } from './planes.ts';
 export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
 export type { Published, PublishOptions } from './writer.ts';

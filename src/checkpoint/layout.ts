@@ -2,7 +2,7 @@ import { Problem } from '../problem/index.ts';
 import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
 import { expectedTensors, unitTensors } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
-import { type Planes, splitPlanes } from './planes.ts';
+import { columnScales, type Planes, splitPlanes } from './planes.ts';
 
 /** Largest magnitude that binary16 can hold. */
 const HALF_MAX = 65504;
@@ -25,6 +25,15 @@ export const scaleOf = (stored: string): string => {
   const { kind, name, level } = parseStoredName(stored);
   return kind === 'increment' ? incrementName(`${name}.scale`, level) : `${stored}.scale`;
 };
+
+/** Name of the column scales of a matrix that all levels share, or of the stored correction of one level. */
+export const columnsOf = (stored: string): string => {
+  const { kind, name } = parseStoredName(stored);
+  return kind === 'correction' ? `${stored}.columns` : `${name}.columns`;
+};
+
+/** Whether a stored tensor is a part of how another one is written down. */
+export const isScale = (stored: string): boolean => /\.(scale|columns)$/.test(parseStoredName(stored).name);
 
 /** A stored name taken apart. */
 export function parseStoredName(stored: string): {
@@ -52,10 +61,13 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
   const split = isSplit(content);
   const put = (name: string, level: number, tensor: Tensor) =>
     placed.push({ name, level, tensor, dtype: storedType(name, tensor, content.dtype ?? 'F16') });
+  const putScale = (name: string, level: number, data: Float32Array) =>
+    placed.push({ name, level, dtype: 'F32', tensor: { shape: [data.length], data } });
   const putHigh = (name: string, level: number, { shape, high, scale }: Planes) => {
     placed.push({ name, level, dtype: 'I8', tensor: { shape, data: high } });
-    placed.push({ name: scaleOf(name), level, dtype: 'F32', tensor: { shape: [scale.length], data: scale } });
+    putScale(scaleOf(name), level, scale);
   };
+  const columns = new Map<string, Float32Array>();
   for (const name of expectedTensors(config).keys()) {
     if (name.startsWith('head.')) head.push(name);
     else if (!perUnit.has(name)) put(name, 0, required(content.tensors, name));
@@ -64,6 +76,13 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
     const { mean, matrix, count } = content.components;
     put('pca.mean', 0, { shape: [mean.length], data: mean });
     put('pca.components', 0, { shape: [count, mean.length], data: matrix });
+  }
+  for (const name of split ? perUnit.keys() : []) {
+    const tensor = required(content.tensors, name);
+    const scales = hasPlanes(name, tensor) ? columnScales(name, tensor) : undefined;
+    if (!scales) continue;
+    columns.set(name, scales);
+    putScale(columnsOf(name), 0, scales);
   }
   levels.forEach((level, index) => {
     for (const [name, { block, kind }] of perUnit) {
@@ -78,19 +97,27 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
       }
       if (to === from) continue;
       const rows = gatherRows(required(content.tensors, name), order.slice(from, to));
-      if (split && hasPlanes(name, rows)) putHigh(incrementName(name, index), index, splitPlanes(rows));
+      if (split && hasPlanes(name, rows))
+        putHigh(incrementName(name, index), index, splitPlanes(rows, columns.get(name)));
       else put(incrementName(name, index), index, rows);
     }
     for (const [name, tensor] of level.corrections ?? []) {
-      if (split && hasPlanes(name, tensor)) putHigh(correctionName(name, index), index, splitPlanes(tensor));
-      else put(correctionName(name, index), index, tensor);
+      const stored = correctionName(name, index);
+      if (!split || !hasPlanes(name, tensor)) {
+        put(stored, index, tensor);
+        continue;
+      }
+      const own = columnScales(name, tensor);
+      putHigh(stored, index, splitPlanes(tensor, own));
+      if (own) putScale(columnsOf(stored), index, own);
     }
   });
   if (split) {
     for (const [name, { block, kind }] of perUnit) {
       const tensor = required(content.tensors, name);
       if (!hasPlanes(name, tensor)) continue;
-      const { shape, low } = splitPlanes(gatherRows(tensor, content.units[kind][block] ?? []));
+      const rows = gatherRows(tensor, content.units[kind][block] ?? []);
+      const { shape, low } = splitPlanes(rows, columns.get(name));
       placed.push({
         name: correctionName(name, last),
         level: last,
@@ -147,4 +174,11 @@ function required(tensors: TensorMap, name: string): Tensor {
       `Tensor "${name}" is missing; a checkpoint needs every tensor of its network.`,
     );
   return tensor;
+}
+
+/** The matrices of the units, `blocks.<b>.mlp.fc2`, in the order of the network. */
+export function unitMatrices(config: VitConfig): string[] {
+  return [...unitNames(config).keys()]
+    .filter((name) => name.endsWith('.weight'))
+    .map((name) => name.slice(0, -'.weight'.length));
 }

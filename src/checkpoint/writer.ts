@@ -10,7 +10,7 @@ import {
 } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
 import { sha256 } from './digest.ts';
-import { isSplit, type PlacedTensor, parseStoredName, placeTensors } from './layout.ts';
+import { isScale, isSplit, type PlacedTensor, parseStoredName, placeTensors } from './layout.ts';
 import type { Latest, Level, Manifest, StoredRange, StoredTensor } from './manifest.ts';
 import { LatestSchema, MANIFEST_VERSION, ManifestSchema } from './manifest.ts';
 
@@ -243,5 +243,3 @@ function ladder(
     };
   });
 }
-
-const isScale = (name: string): boolean => parseStoredName(name).name.endsWith('.scale');

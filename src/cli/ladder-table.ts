@@ -19,13 +19,27 @@ export function ladderTable(ladder: readonly Level[]): string[] {
   const full = ladder.at(-1);
   const share = (part: number, whole: number) => `${((100 * part) / Math.max(1, whole)).toFixed(0)} %`;
   return table([
-    ['level', 'FLOPs', 'GFLOPs', 'fidelity', 'p5', 'heads', 'channels', 'merged', 'params', 'memory', 'load'],
+    [
+      'level',
+      'FLOPs',
+      'GFLOPs',
+      'fidelity',
+      'p5',
+      'int8',
+      'heads',
+      'channels',
+      'merged',
+      'params',
+      'memory',
+      'load',
+    ],
     ...ladder.map((level, index) => [
       String(index),
       `${(100 * level.share).toFixed(1)} %`,
       (level.flops / 1e9).toFixed(3),
       level.fidelity.fp32.mean.toFixed(4),
       level.fidelity.fp32.p5.toFixed(4),
+      level.fidelity.int8?.mean.toFixed(4) ?? '–',
       share(sum(level.heads), sum(full?.heads ?? [])),
       share(sum(level.channels), sum(full?.channels ?? [])),
       String(sum(level.merge)),

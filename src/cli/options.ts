@@ -14,6 +14,13 @@ export function deviceOption(): Option {
     .default('auto');
 }
 
+export function precisionOption(): Option {
+  return new Option('--precision <name>', 'what levels are computed in; auto: all that the checkpoint has')
+    .env('CONCERTINA_PRECISION')
+    .choices(['auto', 'fp32', 'int8'])
+    .default('auto');
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'one JSON object per line on standard output');
 }

@@ -6,7 +6,7 @@ export interface ElasticModel {
   readonly config: VitConfig;
   /** The levels' variants, smallest first; the last is the full network. */
   readonly variants: readonly Variant[];
-  /** Precisions that this host can run; always contains `fp32`. */
+  /** What levels can be computed in here; at least one. */
   readonly precisions: readonly Precision[];
   /** Images that can be in work at the same time: the number of engine workers. */
   readonly concurrency: number;

@@ -15,6 +15,7 @@ export type {
   GradientRequest,
   Gradients,
 } from './engine.ts';
+export { ladderOptions, PRECISIONS, type PrecisionChoice } from './ladder-options.ts';
 export {
   createOnnxAnalysis,
   createOnnxModel,

@@ -27,20 +27,20 @@ export class LadderRows {
     const { level } = increment;
     for (const tensor of this.tensors.units) {
       const { first, rows } = this.rows(tensor, level);
-      const data = increment.increments.get(tensor.name)?.data ?? [];
+      const given = increment.increments.get(tensor.name);
       checkLength(
         `"${tensor.name}" of level ${level} (units ${first} to ${first + rows})`,
-        data,
+        given ? product(given.shape) : 0,
         rows,
         tensor.rowLength,
       );
     }
-    for (const [name, { data }] of increment.corrections) {
-      checkLength(`"${name}" of level ${level} alone`, data, 1, this.#ownLength(name, level));
+    for (const [name, { shape }] of increment.corrections) {
+      checkLength(`"${name}" of level ${level} alone`, product(shape), 1, this.#ownLength(name, level));
     }
     if (level > 0) return;
     for (const [name, shape] of this.tensors.shared) {
-      checkLength(`"${name}"`, increment.shared.get(name)?.data ?? [], 1, product(shape));
+      checkLength(`"${name}"`, increment.shared.get(name)?.data.length ?? 0, 1, product(shape));
     }
   }
 

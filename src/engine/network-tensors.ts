@@ -57,12 +57,12 @@ export function checkTensors(config: VitConfig, tensors: ReadonlyMap<string, Ten
   }
 }
 
-/** @throws Problem('tensor-mismatch') unless `data` holds `count` pieces of `each` elements */
-export function checkLength(what: string, data: ArrayLike<number>, count: number, each: number): void {
-  if (data.length === count * each) return;
+/** @throws Problem('tensor-mismatch') unless so many elements are `count` pieces of `each` */
+export function checkLength(what: string, elements: number, count: number, each: number): void {
+  if (elements === count * each) return;
   throw new Problem(
     'tensor-mismatch',
-    `${what} has ${data.length} elements; ${count} times ${each} are needed.`,
+    `${what} has ${elements} elements; ${count} times ${each} are needed.`,
   );
 }
 

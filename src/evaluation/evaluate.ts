@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { openCheckpoint } from '../checkpoint/index.ts';
-import { createModel, type ElasticModel, type ModelOptions } from '../engine/index.ts';
+import { openCheckpoint, type Precision } from '../checkpoint/index.ts';
+import { createModel, type ElasticModel, ladderOptions, type ModelOptions } from '../engine/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
@@ -15,6 +15,7 @@ const TIMED_RUNS = 9;
 
 export interface EvaluatedLevel {
   readonly level: number;
+  readonly precision: Precision;
   /** Share of the full network's FLOPs. */
   readonly flops: number;
   readonly gflops: number;
@@ -55,8 +56,8 @@ export async function evaluate(
   { device, report = silent, signal }: EvaluateOptions = {},
 ): Promise<Evaluation> {
   const { digest, manifest, levels } = await openCheckpoint(store, model, signal ? { signal } : {});
-  const { config, ladder } = manifest;
-  const engine = await createModel({ config, variants: ladder, ...(device && { device }) });
+  const { ladder } = manifest;
+  const engine = await createModel({ ...ladderOptions(manifest), ...(device && { device }) });
   try {
     for await (const weights of levels(signal ? { signal } : {})) await engine.install(weights);
     const reading = report.step(`${model}: read pictures`, images.gallery.length + images.queries.length);
@@ -70,22 +71,26 @@ export async function evaluate(
     reading.end();
     const top = ladder.length - 1;
     const full = {
-      gallery: await embedAll(engine, gallery.pixels, top, signal),
-      queries: await embedAll(engine, queries.pixels, top, signal),
+      gallery: await embedAll(engine, gallery.pixels, { level: top, precision: 'fp32' }, signal),
+      queries: await embedAll(engine, queries.pixels, { level: top, precision: 'fp32' }, signal),
     };
-    const step = report.step(`${model}: levels`, ladder.length);
+    const runs = engine.precisions.flatMap((precision) =>
+      ladder.map((entry, level) => ({ ...entry, level, precision })),
+    );
+    const step = report.step(`${model}: levels`, runs.length);
     const measured: EvaluatedLevel[] = [];
-    for (const [level, { share, flops, params }] of ladder.entries()) {
+    for (const { level, precision, share, flops, params } of runs) {
       const own =
-        level === top
+        level === top && precision === 'fp32'
           ? full
           : {
-              gallery: await embedAll(engine, gallery.pixels, level, signal),
-              queries: await embedAll(engine, queries.pixels, level, signal),
+              gallery: await embedAll(engine, gallery.pixels, { level, precision }, signal),
+              queries: await embedAll(engine, queries.pixels, { level, precision }, signal),
             };
       const [at1 = 0, at10 = 0] = crossBudgetRecall(full.gallery, full.queries, own.queries, [1, 10]);
       measured.push({
         level,
+        precision,
         flops: share,
         gflops: flops / 1e9,
         params,
@@ -99,9 +104,9 @@ export async function evaluate(
           images.classes.length,
         ),
         recall: { at1, at10 },
-        ms: await timeOf(engine, queries.pixels[0] ?? new Float32Array(), level),
+        ms: await timeOf(engine, queries.pixels[0] ?? new Float32Array(), { level, precision }),
       });
-      step.advance(level + 1, `k-NN ${measured.at(-1)?.knn.toFixed(3)}`);
+      step.advance(measured.length, `k-NN ${measured.at(-1)?.knn.toFixed(3)}`);
     }
     step.end();
     const { recipe } = manifest.provenance;
@@ -146,10 +151,15 @@ async function readPixels(
   return { pixels, labels };
 }
 
+interface Run {
+  readonly level: number;
+  readonly precision: Precision;
+}
+
 async function embedAll(
   engine: ElasticModel,
   pixels: readonly Float32Array[],
-  level: number,
+  run: Run,
   signal: AbortSignal | undefined,
 ): Promise<Vectors> {
   const width = engine.config.embeddingWidth;
@@ -159,18 +169,18 @@ async function embedAll(
     while (next < pixels.length) {
       signal?.throwIfAborted();
       const index = next++;
-      data.set(await engine.embed(pixels[index] ?? new Float32Array(), 1, { level }), index * width);
+      data.set(await engine.embed(pixels[index] ?? new Float32Array(), 1, run), index * width);
     }
   };
   await Promise.all(Array.from({ length: engine.concurrency }, worker));
   return { width, count: pixels.length, data };
 }
 
-async function timeOf(engine: ElasticModel, pixels: Float32Array, level: number): Promise<number> {
+async function timeOf(engine: ElasticModel, pixels: Float32Array, how: Run): Promise<number> {
   const times: number[] = [];
   for (let run = 0; run <= TIMED_RUNS; run++) {
     const began = performance.now();
-    await engine.embed(pixels, 1, { level });
+    await engine.embed(pixels, 1, how);
     if (run > 0) times.push(performance.now() - began);
   }
   return times.toSorted((a, b) => a - b)[TIMED_RUNS >> 1] ?? Number.NaN;

@@ -44,7 +44,7 @@ export function htmlReport(evaluations: readonly Evaluation[]): string {
 <title>Concertina: evaluation</title><style>${STYLE}</style></head>
 <body><main><h1>Evaluation</h1><ul class="names">${names.join('')}</ul>
 <div class="plots">${plots.join('')}</div>${evaluations.map(section).join('')}
-<p>Fidelity: cosine of a query's embedding to the full network's. k-NN: top-1, k = 20. Recall: the queries are embedded at the level, the gallery by the full network; whether what the full network finds first is among the first 1 or 10.</p>
+<p>Solid lines: fp32; dashed: int8. Fidelity: cosine of a query's embedding to the full network's. k-NN: top-1, k = 20. Recall: the queries are embedded at the level, the gallery by the full network; whether what the full network finds first is among the first 1 or 10.</p>
 </main></body></html>
 `;
 }
@@ -53,6 +53,7 @@ function section({ model, levels, gallery, queries, skipped }: Evaluation): stri
   const cells = levels.map((level) =>
     [
       level.level,
+      level.precision,
       `${(100 * level.flops).toFixed(1)} %`,
       level.gflops.toFixed(3),
       `${(level.params / 1e6).toFixed(2)} M`,
@@ -69,6 +70,7 @@ function section({ model, levels, gallery, queries, skipped }: Evaluation): stri
   );
   const head = [
     'level',
+    'precision',
     'FLOPs',
     'GFLOPs',
     'params',
@@ -106,14 +108,20 @@ function plot(
     })
     .join('');
   const lines = evaluations
-    .map(({ levels }, i) => {
-      const colour = COLOURS[i % COLOURS.length];
+    .flatMap(({ levels }, i) =>
+      [...new Set(levels.map(({ precision }) => precision))].map((precision) => ({
+        levels: levels.filter((level) => level.precision === precision),
+        colour: COLOURS[i % COLOURS.length],
+        dashes: precision === 'fp32' ? '' : ' stroke-dasharray="5 3"',
+      })),
+    )
+    .map(({ levels, colour, dashes }) => {
       const points = levels.map((level) => `${px(x(level)).toFixed(1)},${py(y(level)).toFixed(1)}`);
       const dots = points.map(
         (point) =>
           `<circle cx="${point.split(',')[0]}" cy="${point.split(',')[1]}" r="3.5" fill="${colour}"/>`,
       );
-      return `<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join('')}`;
+      return `<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>${dots.join('')}`;
     })
     .join('');
   return `<figure><figcaption>${title}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}"><g class="grid">${grid}</g>${lines}<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 4}" text-anchor="middle">${xName}</text></svg></figure>`;

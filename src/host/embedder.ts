@@ -1,6 +1,6 @@
 import { type Budget, type Plan, plan } from '../budget/index.ts';
 import { openCheckpoint } from '../checkpoint/index.ts';
-import { createModel, type ModelOptions } from '../engine/index.ts';
+import { createModel, ladderOptions, type ModelOptions, type PrecisionChoice } from '../engine/index.ts';
 import { ServedModel, systemClock } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
@@ -25,12 +25,15 @@ export interface Embedder {
 export async function openEmbedder(
   store: ObjectStore,
   model: string,
-  options: Pick<ModelOptions, 'device'> & { readonly signal?: AbortSignal } = {},
+  options: Pick<ModelOptions, 'device'> & {
+    readonly precision?: PrecisionChoice;
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<Embedder> {
-  const { signal, ...engineOptions } = options;
+  const { signal, precision, ...engineOptions } = options;
   const { digest, manifest, levels } = await openCheckpoint(store, model, signal ? { signal } : {});
   const { config, ladder } = manifest;
-  const engine = await createModel({ config, variants: ladder, ...engineOptions });
+  const engine = await createModel({ ...ladderOptions(manifest, precision), ...engineOptions });
   const served = new ServedModel(model, digest, manifest, engine, systemClock);
   try {
     await served.load(levels(signal ? { signal } : {}), signal);

@@ -5,7 +5,7 @@ import {
   openCheckpoint,
   readLatest,
 } from '../checkpoint/index.ts';
-import { createModel, type ModelOptions } from '../engine/index.ts';
+import { createModel, ladderOptions, type ModelOptions, type PrecisionChoice } from '../engine/index.ts';
 import type { GatewayLog } from '../gateway/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, type ModelRegistry, ServedModel } from '../serving/index.ts';
@@ -18,6 +18,8 @@ export interface LoaderOptions {
   readonly clock: Clock;
   readonly log: GatewayLog;
   readonly engine: Pick<ModelOptions, 'device' | 'workers' | 'threads'>;
+  /** @default 'auto' */
+  readonly precision?: PrecisionChoice | undefined;
   /** Models to serve; all that the store has if absent. */
   readonly models?: readonly string[] | undefined;
   /** How often `latest.json` is looked at, ms; 0 never. */
@@ -123,10 +125,10 @@ export class ModelLoader {
   }
 
   async #create({ model, digest, manifest }: Checkpoint): Promise<ServedModel> {
-    const { config, ladder } = manifest;
+    const ladder = ladderOptions(manifest, this.#options.precision);
     const [profile, engine] = await Promise.all([
       this.#profiles.read(model, digest, this.#stop.signal),
-      createModel({ config, variants: ladder, ...this.#options.engine }),
+      createModel({ ...ladder, ...this.#options.engine }),
     ]);
     return new ServedModel(model, digest, manifest, engine, this.#options.clock, profile);
   }

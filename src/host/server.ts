@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import sharp from 'sharp';
-import type { OnnxModelOptions } from '../engine/index.ts';
+import type { OnnxModelOptions, PrecisionChoice } from '../engine/index.ts';
 import {
   createGateway,
   type FetchImage,
@@ -45,6 +45,8 @@ export interface ServerOptions {
   readonly device?: OnnxModelOptions['device'] | undefined;
   /** Engine threads. @default one per core */
   readonly workers?: number | undefined;
+  /** What levels are computed in. @default 'auto', every precision that the checkpoint has */
+  readonly precision?: PrecisionChoice | undefined;
   /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
   readonly hangMs?: number | undefined;
   readonly limits?: Partial<Limits> | undefined;
@@ -107,6 +109,7 @@ export async function createNodeGateway(options: ServerOptions) {
     clock,
     log,
     engine: { ...(device === undefined ? {} : { device }), ...(workers === undefined ? {} : { workers }) },
+    precision: options.precision,
     models: options.models,
     pollMs: options.pollMs ?? 10_000,
     enough: (model) =>

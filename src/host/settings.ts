@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PRECISIONS } from '../engine/index.ts';
 import { gatewayLog } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
@@ -19,6 +20,7 @@ const EnvironmentSchema = z.object({
   CONCERTINA_MODELS: list,
   CONCERTINA_ALLOW_URLS: list,
   CONCERTINA_DEVICE: z.enum(['cpu', 'webgpu', 'cuda', 'auto']).optional(),
+  CONCERTINA_PRECISION: z.enum(PRECISIONS).optional(),
   CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   HOST: z.string().optional(),
@@ -45,6 +47,7 @@ export async function optionsFromEnvironment(
     models: settings.CONCERTINA_MODELS,
     fetchImage: settings.CONCERTINA_ALLOW_URLS && imageFetcher({ allow: settings.CONCERTINA_ALLOW_URLS }),
     device: settings.CONCERTINA_DEVICE,
+    precision: settings.CONCERTINA_PRECISION,
     workers: settings.CONCERTINA_WORKERS,
     port: settings.PORT,
     host: settings.HOST,

@@ -43,9 +43,10 @@ export async function buildLevels(
       if (index === last) await closeBelow();
       const corrections =
         task.correction && index < last
-          ? await correctedTensors(context, task.correction, { variant, index, ...task })
+          ? await correctedTensors(context, task.correction, variant, { index, ranking: task.ranking })
           : undefined;
-      const network: AnalysisVariant = { variant, units, ...(corrections && { replaced: corrections }) };
+      const replaced = corrections && asStored(corrections, task.storage, 'high');
+      const network: AnalysisVariant = { variant, units, ...(replaced && { replaced }) };
       const fp32 = await jsonStep(
         context.steps,
         `fidelity-${index}`,
@@ -74,17 +75,13 @@ async function belowFull(
 async function correctedTensors(
   context: PruningContext,
   correction: Correction,
-  {
-    variant,
-    index,
-    ranking,
-    storage,
-  }: { variant: Variant; index: number; ranking: Ranking; storage: Recipe['storage'] },
+  variant: Variant,
+  { index, ranking }: { index: number; ranking: Ranking },
 ): Promise<TensorMap> {
   const name = `correction-${index}`;
   const saved = await context.steps.load(name);
   if (saved) return tensorsFromBytes(saved);
-  const corrected = asStored(await correction.correct(context, variant, ranking.units), storage, 'high');
+  const corrected = await correction.correct(context, variant, ranking.units);
   await context.steps.save(name, tensorsToBytes(corrected));
   return corrected;
 }

@@ -3,7 +3,7 @@ import type { Device } from '../engine/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import type { ModelFiles } from '../vit/index.ts';
-import type { Recipe } from './recipe-schema.ts';
+import type { Recipe, RecipeInput } from './recipe-schema.ts';
 
 export interface PruneOptions {
   /** Folder with `config.json` and safetensors weights, or such files from elsewhere (a hub, an object store). */
@@ -15,7 +15,7 @@ export interface PruneOptions {
   /** Name it is published under. @default the last part of the model's path */
   readonly name?: string | undefined;
   /** A shipped name, a YAML or JSON file, or a recipe. @default 'best' */
-  readonly recipe?: string | Recipe | undefined;
+  readonly recipe?: string | RecipeInput | undefined;
   /** Takes the place of the recipe's path. */
   readonly path?: 'best' | 'snapvit' | undefined;
   /** Number of levels, or their FLOP shares. @default 8 */

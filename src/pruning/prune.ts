@@ -2,17 +2,18 @@ import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { type Components, publishCheckpoint } from '../checkpoint/index.ts';
+import { type CheckpointContent, type Components, isSplit, publishCheckpoint } from '../checkpoint/index.ts';
 import { createAnalysis, type Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import { fullVariant, readModel, type SourceModel, type Variant, type VitConfig } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
-import { makeAsStored } from './as-stored.ts';
+import { asStored } from './as-stored.ts';
 import { type Calibration, readCalibrationImages } from './calibration-images.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { fitPca } from './evolution/pca.ts';
 import { embedImages } from './fidelity.ts';
+import { measureInt8 } from './int8.ts';
 import { buildLevels } from './levels.ts';
 import { correctionOf, criterionOf, pathOf } from './parts.ts';
 import type { PruneOptions, PruneResult } from './prune-options.ts';
@@ -54,7 +55,8 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const { report = silent, seed = 0 } = options;
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
-  const source = await readModel(files);
+  // What is read is let go of as soon as it is what will be stored: of a large network there is no room for both.
+  let { tensors, ...source } = await readModel(files);
   const { config } = source;
   const { recipe, criterion } = await resolveRecipe(options, config);
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
@@ -65,7 +67,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
       jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
     ),
   );
-  const tensors = makeAsStored(source.tensors, recipe.storage);
+  tensors = asStored(tensors, recipe.storage);
   const model = await createAnalysis({
     config,
     tensors,
@@ -92,31 +94,36 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     const variants = distinct(planned, config);
     const levels = await buildLevels(context, { variants, ranking, correction, storage: recipe.storage });
     const components = await principalComponents(context, recipe.components);
+    const { held } = images;
+    const reference = await embedImages(model, held, held.count, { signal: options.signal });
     // Its copies of the weights make room for the bytes of the checkpoint.
     await model.dispose();
     const name = options.name ?? basename(files.name);
+    const content: CheckpointContent = {
+      model: name,
+      config,
+      tensors,
+      units: ranking.units,
+      levels,
+      keepFp32: [],
+      ranking: rankingTensors(config, scores, ranking),
+      ...(components && { components }),
+      provenance: {
+        tool: TOOL,
+        // A recipe is plain JSON data: strings, numbers, lists and null.
+        recipe: { ...recipe, levels: shares },
+        seed,
+        path: path.name,
+        source: source.digests,
+        images: { digest: images.digest, used: images.used, skipped: images.skipped },
+      },
+      dtype: DTYPES[recipe.storage],
+    };
+    const int8 =
+      recipe.int8 && isSplit(content) ? await measureInt8(context, content, reference, recipe.int8) : {};
     const { digest, manifest } = await publishCheckpoint(
       options.store,
-      {
-        model: name,
-        config,
-        tensors,
-        units: ranking.units,
-        levels,
-        keepFp32: [],
-        ranking: rankingTensors(config, scores, ranking),
-        ...(components && { components }),
-        provenance: {
-          tool: TOOL,
-          // A recipe is plain JSON data: strings, numbers, lists and null.
-          recipe: { ...recipe, levels: shares },
-          seed,
-          path: path.name,
-          source: source.digests,
-          images: { digest: images.digest, used: images.used, skipped: images.skipped },
-        },
-        dtype: DTYPES[recipe.storage],
-      },
+      { ...content, ...int8 },
       options.signal ? { signal: options.signal } : {},
     );
     await steps.clear();

@@ -66,23 +66,33 @@ const CorrectionSchema = z.discriminatedUnion('kind', [
 ]);
 
 /** The named parts of a pruning job and all of their numbers. It is written into the checkpoint's provenance. */
-export const RecipeSchema = z.strictObject({
-  name: z.string().min(1).max(100),
-  /** Calibration images wanted for fitting and, apart from them, for the published fidelity. */
-  images: z.strictObject({ fit: count, held: count }),
-  criterion: CriterionSchema,
-  /** Shares of the units of a block that are never pruned. */
-  protection: z.strictObject({ heads: share, channels: share }),
-  correction: CorrectionSchema,
-  path: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('snapvit') }),
-    z.strictObject({ kind: z.literal('best'), settings }),
-  ]),
-  /** Principal components of the embeddings that are kept in the checkpoint, at most. */
-  components: z.number().int().nonnegative(),
-  /** What the weights are stored in. */
-  storage: z.enum(['split', 'fp16', 'fp32']),
-});
+export const RecipeSchema = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    /** Calibration images wanted for fitting and, apart from them, for the published fidelity. */
+    images: z.strictObject({ fit: count, held: count }),
+    criterion: CriterionSchema,
+    /** Shares of the units of a block that are never pruned. */
+    protection: z.strictObject({ heads: share, channels: share }),
+    correction: CorrectionSchema,
+    path: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('snapvit') }),
+      z.strictObject({ kind: z.literal('best'), settings }),
+    ]),
+    /** Principal components of the embeddings that are kept in the checkpoint, at most. */
+    components: z.number().int().nonnegative(),
+    /** What the weights are stored in. */
+    storage: z.enum(['split', 'fp16', 'fp32']),
+    /**
+     * The int8 precision, which needs the storage `split`; null or absent: none. Where the full network's fidelity in it stays
+     * below `least`, at most a share `keep` of the matrices of units is computed in fp32.
+     */
+    int8: z.strictObject({ least: share, keep: share }).nullable().default(null),
+  })
+  .refine(({ storage, int8 }) => int8 === null || storage === 'split', {
+    path: ['int8'],
+    message: 'needs the storage "split"',
+  });
 export type Recipe = z.infer<typeof RecipeSchema>;
 /** A recipe as it is written down, before defaults are filled in. */
 export type RecipeInput = z.input<typeof RecipeSchema>;

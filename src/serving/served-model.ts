@@ -100,7 +100,7 @@ export class ServedModel {
   predict(level: number, precision: Precision): number {
     const known = this.profile.predict(level, precision);
     if (known !== undefined) return known;
-    const measured = this.profile.predict(Math.max(0, this.#warm), 'fp32') ?? 1;
+    const measured = this.profile.predict(Math.max(0, this.#warm), precision) ?? 1;
     const base = this.ladder[Math.max(0, this.#warm)]?.share ?? 1;
     return (measured * (this.ladder[level]?.share ?? 1)) / base;
   }

@@ -49,6 +49,34 @@ describe('the choice of a level', () => {
     expect(chosen({})).toEqual([3, 'none']);
   });
 
+  it('picks level and precision together: the best fidelity that fits, and of equal ones the faster', () => {
+    const int8 = [0.6, 0.79, 0.949, 0.998];
+    const both = ladder.map((entry, index) => ({
+      ...entry,
+      fidelity: { ...entry.fidelity, int8: { mean: int8[index] ?? 0, p5: 0 } },
+    }));
+    const host = {
+      ladder: both,
+      precisions: ['fp32', 'int8'] as const,
+      predict: (index: number, precision: string) =>
+        (precision === 'int8' ? 40 : 100) * (ladder[index]?.share ?? 0),
+    };
+    const pair = (budget: Budget, more?: Partial<PlanContext>) => {
+      const { level, precision, limitedBy } = plan(budget, context({ ...host, ...more }));
+      return [level, precision, limitedBy];
+    };
+    expect(pair({})).toEqual([3, 'fp32', 'none']);
+    expect(pair({ latency: term(100) })).toEqual([3, 'fp32', 'none']);
+    // 75 ms for level 3/4 in fp32, 40 ms for all of it in int8.
+    expect(pair({ latency: term(80) })).toEqual([3, 'int8', 'latency']);
+    expect(pair({ latency: term(35) })).toEqual([2, 'int8', 'latency']);
+    expect(pair({ latency: term(80), fidelity: term(0.999) })).toEqual([3, 'fp32', 'none']);
+    // Both are 0.6: the one that takes 10 ms instead of 25.
+    expect(pair({ level: term(0) })).toEqual([0, 'int8', 'level']);
+    expect(pair({ flops: term(0.75) })).toEqual([2, 'fp32', 'flops']);
+    expect(pair({}, { allowance: 45 })).toEqual([3, 'int8', 'pressure']);
+  });
+
   it('takes the highest level that a host holds for the top: floors end there, and levels above it are refused', () => {
     const held = { loaded: 1, tier: { ceiling: { level: 1 }, floor: { fidelity: 0.95 } } };
     expect(chosen({}, held)).toEqual([1, 'tier']);

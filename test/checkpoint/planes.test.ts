@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coarse, fine, splitPlanes } from '../../src/checkpoint/planes.ts';
+import { coarse, columnScales, fine, splitPlanes } from '../../src/checkpoint/planes.ts';
 
 describe('weights in two planes', () => {
   it('are the numbers of a worked example', () => {
@@ -17,6 +17,25 @@ describe('weights in two planes', () => {
       });
     near(coarse(planes).data, [1, -63 / 127, 13 / 127, 0, 0, 0]);
     near(fine(planes).data, [1, -0.5, 3251 / 32512, 0, 0, 0]);
+  });
+
+  it('have columns evened out by powers of two where columns are outputs', () => {
+    // The second column is 64 times the first: alone, the first would be left with two codes.
+    const data = Float32Array.of(0.01, 0.8, 0.005, -0.4, 0, 0.2);
+    const tensor = { shape: [3, 2], data };
+    const columns = columnScales('blocks.0.mlp.fc2.weight', tensor);
+    expect(Array.from(columns ?? [])).toEqual([1 / 64, 1]);
+    expect(columnScales('blocks.0.mlp.fc1.weight', tensor)).toBeUndefined();
+    const planes = splitPlanes(tensor, columns);
+    // Row 0 in columns: 0.64 and 0.8, so codes 101.6 and 127.
+    expect(Array.from(planes.high)).toEqual([102, 127, 102, -127, 0, 127]);
+    expect(coarse(planes).data[0]).toBeCloseTo(((0.8 / 127) * 102) / 64, 8);
+    const once = fine(planes);
+    once.data.forEach((value, i) => {
+      expect(value).toBeCloseTo(data[i] ?? 0, 5);
+    });
+    const again = fine(splitPlanes(once, columnScales('blocks.0.mlp.fc2.weight', once)));
+    expect(again.data).toEqual(once.data);
   });
 
   it('are within half a step of each plane, whatever the numbers', () => {

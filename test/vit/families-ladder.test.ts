@@ -15,7 +15,7 @@ import { FIXTURE_FAMILIES, fixturePixels, IMAGES, readExpected } from '../suppor
 import { relativeError } from '../support/relative-error.ts';
 
 const TOLERANCE = 1e-4;
-const recipe = { ...quick, images: { fit: 6, held: 3 }, components: 0, storage: 'fp32' } as const;
+const recipe = { ...quick, images: { fit: 6, held: 3 }, components: 0, storage: 'fp32', int8: null } as const;
 
 describe('every family is pruned and served', () => {
   let folder: string;

@@ -88,7 +88,7 @@ configuration, as each library does it.
 | DeiT distilled | the embedding is the mean of [CLS] and the distillation token; neither is merged away |
 | DeiT III | layer scale, folded into the projections; no position for [CLS] |
 | DINOv2 | layer scale, registers; SwiGLU in the giant: both gates' rows and the output's columns are pruned together |
-| DINOv3 | rotary positions on the patches, storage tokens, keys without a bias; SwiGLU in H+. A merged token keeps the rotation of the token that it was merged into; a mean of both rotations has not been compared, for want of weights |
+| DINOv3 | rotary positions on the patches, storage tokens, keys without a bias; SwiGLU in H+. A merged token keeps the rotation of the token that it was merged into |
 | SigLIP, SigLIP 2 | no [CLS]; an attention-pooling head with its own probe, whose heads stay |
 | CLIP | a norm before the blocks, quick GELU; transformers' naming with the projection into the space of text, timm's without |
 `;

@@ -8,7 +8,7 @@ import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
 import { modelName } from '../model-name.ts';
-import { deviceOption, storeOption } from '../options.ts';
+import { deviceOption, precisionOption, storeOption } from '../options.ts';
 
 const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff']);
 
@@ -18,6 +18,7 @@ interface EmbedFlags {
   readonly budget?: string;
   readonly out?: string;
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly precision: 'auto' | 'fp32' | 'int8';
 }
 
 /** `concertina embed` */
@@ -30,6 +31,7 @@ export function embed(console: Console): Command {
     .option('--budget <terms>', 'as in the Compute-Budget header: "flops=0.7" or "latency=20, fidelity=0.9"')
     .option('--out <file>', 'write JSON lines here instead of standard output')
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addHelpText(
       'after',
       '\nExample:\n  $ concertina embed ./photos --store ./models --budget "flops=0.7" --out photos.jsonl',
@@ -42,13 +44,17 @@ export function embed(console: Console): Command {
       const signal = interruption('The lines written so far are complete.', console);
       const name = await modelName(store, flags.model);
       const { openEmbedder } = await import('../../host/index.ts');
-      const embedder = await openEmbedder(store, name, { device: flags.device, signal });
+      const embedder = await openEmbedder(store, name, {
+        device: flags.device,
+        precision: flags.precision,
+        signal,
+      });
       const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
       const write = (line: string) => (out ? void out.write(`${line}\n`) : console.print(line));
       try {
         const chosen = embedder.plan(budget);
-        const { level, flops, fidelity } = chosen;
-        const share = `level ${level}, ${(100 * flops).toFixed(0)} % of the FLOPs`;
+        const { level, precision, flops, fidelity } = chosen;
+        const share = `level ${level} in ${precision}, ${(100 * flops).toFixed(0)} % of the FLOPs`;
         const step = console.reporter({}).step(share, files.length);
         let failed = 0;
         const width = embedder.concurrency;
@@ -58,7 +64,7 @@ export function embed(console: Console): Command {
             files.slice(first, first + width).map(async (file) => {
               try {
                 const embedding = await embedder.embed(await readFile(file), chosen, signal);
-                return { file, level, flops, fidelity, embedding: Array.from(embedding) };
+                return { file, level, precision, flops, fidelity, embedding: Array.from(embedding) };
               } catch (error) {
                 if (!isProblem(error) || signal.aborted) throw error;
                 failed++;

@@ -61,9 +61,10 @@ function lines({ model, recipe, gallery, queries, levels }: Evaluation): string[
   return [
     `\n${model} (${recipe}): ${gallery} pictures in the gallery, ${queries} queries`,
     ...table([
-      ['level', 'FLOPs', 'fidelity', 'p5', 'k-NN', 'probe', 'recall@1', 'recall@10', 'ms'],
+      ['level', 'precision', 'FLOPs', 'fidelity', 'p5', 'k-NN', 'probe', 'recall@1', 'recall@10', 'ms'],
       ...levels.map((level) => [
         String(level.level),
+        level.precision,
         `${(100 * level.flops).toFixed(1)} %`,
         level.fidelity.mean.toFixed(4),
         level.fidelity.p5.toFixed(4),

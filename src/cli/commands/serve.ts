@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { LogFormat, RunningServer } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
-import { deviceOption, storeOption, whole } from '../options.ts';
+import { deviceOption, precisionOption, storeOption, whole } from '../options.ts';
 
 interface ServeFlags {
   readonly store: string;
@@ -12,6 +12,7 @@ interface ServeFlags {
   readonly tier?: string;
   readonly model?: string[];
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly precision: 'auto' | 'fp32' | 'int8';
   readonly workers?: number;
   readonly allowUrl?: string[];
   readonly cache?: string;
@@ -47,6 +48,7 @@ export function serve(console: Console): Command {
     .addOption(new Option('--tier <name>', 'serve this tier only').env('CONCERTINA_TIER'))
     .option('--model <id...>', 'serve these models only; the first answers requests that name none')
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(
       new Option('--workers <number>', 'engine threads (default: one per core)')
         .env('CONCERTINA_WORKERS')

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { Problem } from '../../problem/index.ts';
 import { fullVariant, type TensorMap, totalTokens, type UnitOrder, type VitConfig } from '../../vit/index.ts';
 import type {
@@ -10,24 +11,24 @@ import type {
 } from '../engine.ts';
 import { GradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
-import { affordableWorkers, keptOf, threadsBeside } from './affordable.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
 import type { GraphBuilder } from './graph.ts';
 import { halfBlockGraph } from './halves.ts';
 import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
 import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './protocol.ts';
+import { shared, sharedFloats } from './shared-arrays.ts';
 import { structureKey, structureOf } from './structure.ts';
 import { engineThreads } from './threads.ts';
 import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
 export interface OnnxAnalysisOptions {
   readonly config: VitConfig;
-  /** All canonical tensors. Copied into every worker; not kept here beyond what a replaced worker needs. */
+  /** All canonical tensors. Copied once, into memory that all workers read. */
   readonly tensors: TensorMap;
-  /** Threads inside each worker. @default the cores that the workers leave */
+  /** Threads inside each worker. @default 1 */
   readonly threads?: number;
-  /** @default one per core, fewer where their copies of the network would take too much memory */
+  /** @default one per core */
   readonly workers?: number;
 }
 
@@ -35,6 +36,8 @@ export interface OnnxAnalysisOptions {
  * Images that go through a graph together. Fixed, so that sums are made in the same order whatever the number of workers.
  */
 const CHUNK = { forward: 8, backward: 4 } as const;
+/** Arrangements of units, and sessions, that are kept for the next call. */
+const KEPT = { orders: 2, sessions: 8 } as const;
 
 /** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
 export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
@@ -54,22 +57,25 @@ interface Call {
 
 class OnnxAnalysis implements AnalysisModel {
   readonly config: VitConfig;
-  readonly #tensors: TensorMap;
+  readonly #arrays: Map<string, Float32Array>;
+  /** The unit tensors in the orders that were asked for last. */
+  readonly #arranged = new Map<string, ReadonlyMap<string, Float32Array>>();
   readonly #table;
   readonly #pool: WorkerPool;
   readonly #threads: number;
   readonly #full: AnalysisVariant;
-  readonly #kept;
   #calls = 0;
 
-  constructor({ config, tensors, workers = affordableWorkers(tensors), threads }: OnnxAnalysisOptions) {
+  constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
     this.config = config;
-    this.#tensors = tensors;
     this.#table = networkTensors(config);
-    this.#threads = threads ?? threadsBeside(workers);
+    const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];
+    this.#arrays = new Map(
+      names.map((name) => [name, shared(tensors.get(name)?.data ?? new Float32Array(0))]),
+    );
+    this.#threads = threads;
     this.#pool = engineThreads(workers);
     this.#full = { variant: fullVariant(config) };
-    this.#kept = keptOf(tensors);
   }
 
   async embed(pixels: Float32Array, count: number, network = this.#full): Promise<Float32Array> {
@@ -95,12 +101,12 @@ class OnnxAnalysis implements AnalysisModel {
   ): Promise<Float32Array> {
     const { config } = this;
     const tokens = count === 0 ? 0 : stream.length / count / config.width;
-    checkLength('The residual stream', stream, count, Math.trunc(tokens) * config.width);
+    checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * config.width);
     const { heads, channels } = network.variant;
     const features = part === 'attention' ? (heads[block] ?? 0) * config.headDim : (channels[block] ?? 0);
     if (features === 0) return new Float32Array(0);
     const sized = part === 'attention' && sizes !== undefined;
-    if (sized) checkLength('The token sizes', sizes, count, tokens);
+    if (sized) checkLength('The token sizes', sizes.length, count, tokens);
     const call = this.#call(`${part} ${block}${sized ? ' sized' : ''}`, network, () =>
       halfBlockGraph(config, block, { part, sized }),
     );
@@ -120,7 +126,7 @@ class OnnxAnalysis implements AnalysisModel {
   ): Promise<Gradients> {
     const { config } = this;
     const width = config.embeddingWidth;
-    checkLength('The cotangents', cotangents, count, width);
+    checkLength('The cotangents', cotangents.length, count, width);
     const { weights = false, gates = false, centre } = wanted;
     const kinds = { weights, gates, centred: gates && centre !== undefined };
     const further = kinds.centred && centre ? meanInputs(centre) : {};
@@ -137,8 +143,10 @@ class OnnxAnalysis implements AnalysisModel {
     return sum.gradients;
   }
 
-  dispose(): Promise<void> {
-    return this.#pool.close();
+  async dispose(): Promise<void> {
+    await this.#pool.close();
+    this.#arrays.clear();
+    this.#arranged.clear();
   }
 
   #call(session: string, network: AnalysisVariant, graph: () => GraphBuilder): Call {
@@ -147,7 +155,7 @@ class OnnxAnalysis implements AnalysisModel {
 
   #pixelBatch(pixels: Float32Array, count: number): Batch {
     const dims = [3, this.config.imageSize, this.config.imageSize];
-    checkLength('The pixel array', pixels, count, 3 * this.config.imageSize ** 2);
+    checkLength('The pixel array', pixels.length, count, 3 * this.config.imageSize ** 2);
     return { data: pixels, dims };
   }
 
@@ -209,28 +217,43 @@ class OnnxAnalysis implements AnalysisModel {
   }
 
   async #giveWeights(worker: EngineWorker): Promise<void> {
-    const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];
-    for (const array of names) {
-      const data = this.#tensors.get(array)?.data ?? new Float32Array(0);
-      await worker.send({ kind: 'allocate', array, length: data.length });
-      await worker.send({ kind: 'write', array, at: 0, data: asOwnView(data) });
-    }
+    for (const [array, data] of this.#arrays) await worker.send({ kind: 'share', array, data });
   }
 
-  /** Keeps a copy of the unit tensors in the given order. @returns the prefix of the copies' names */
+  /** Gives a copy of the unit tensors in the given order. @returns the prefix of the copies' names */
   async #arrange(worker: EngineWorker, units: UnitOrder): Promise<string> {
     const key = `order ${orderDigest(units)}/`;
+    const arranged = this.#inOrder(key, units);
     await worker.ensure(key, async () => {
-      for (const { name, block, kind, rowLength } of this.#table.units) {
-        const rows = Int32Array.from(units[kind][block] ?? []);
-        await worker.send({ kind: 'gather', array: key + name, from: name, rows, rowLength });
-      }
+      for (const [name, data] of arranged) await worker.send({ kind: 'share', array: key + name, data });
     });
-    for (const old of worker.given('order ').slice(0, -this.#kept.orders)) {
+    for (const old of worker.given('order ').slice(0, -KEPT.orders)) {
       worker.lose(old);
       await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
     }
     return key;
+  }
+
+  #inOrder(key: string, units: UnitOrder): ReadonlyMap<string, Float32Array> {
+    const arranged = this.#arranged.get(key) ?? this.#gather(units);
+    this.#arranged.delete(key);
+    this.#arranged.set(key, arranged);
+    for (const old of [...this.#arranged.keys()].slice(0, -KEPT.orders)) this.#arranged.delete(old);
+    return arranged;
+  }
+
+  #gather(units: UnitOrder): ReadonlyMap<string, Float32Array> {
+    const arranged = new Map<string, Float32Array>();
+    for (const { name, block, kind, rowLength } of this.#table.units) {
+      const rows = units[kind][block] ?? [];
+      const from = this.#arrays.get(name) ?? new Float32Array(0);
+      const data = sharedFloats(rows.length * rowLength);
+      rows.forEach((row, at) => {
+        data.set(from.subarray(row * rowLength, (row + 1) * rowLength), at * rowLength);
+      });
+      arranged.set(name, data);
+    }
+    return arranged;
   }
 
   async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
@@ -238,7 +261,7 @@ class OnnxAnalysis implements AnalysisModel {
       const options = { device: 'cpu', threads: this.#threads } as const;
       await worker.send({ kind: 'open', session, ...graph().encode(), options });
     });
-    for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
+    for (const old of worker.given('session ').slice(0, -KEPT.sessions)) {
       worker.lose(old);
       await worker.send({ kind: 'close', session: old.slice('session '.length) });
     }
@@ -259,7 +282,7 @@ class OnnxAnalysis implements AnalysisModel {
       }
       checkLength(
         `The replaced "${name}"`,
-        replaced.data,
+        replaced.data.length,
         1,
         dims.reduce((product, dim) => product * dim, 1),
       );

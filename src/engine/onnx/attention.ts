@@ -1,9 +1,10 @@
 import type { VitConfig } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
-import { type Differentiable, layerNorm, linear, weightGradient } from './layers.ts';
+import { type Differentiable, layerNorm, weightGradient } from './layers.ts';
 import { rotate, rotateBack } from './rotary.ts';
 import { logarithms } from './sizes.ts';
 import type { Scope, Stream } from './stream.ts';
+import { unitLinear } from './unit-linear.ts';
 
 /** Queries, keys and values, `[images, heads, tokens, dh]` each. */
 export interface Projections {
@@ -36,10 +37,15 @@ export function attentionContext(
 }
 
 /** The residual after attention: projects the context and adds it to the stream's rows. */
-export function projectContext({ g, config }: Scope, block: number, context: Value, residual: Value): Value {
-  const weight = g.input(`blocks.${block}.attn.proj.weight`, 'float', [`a${block}`, config.width]);
-  const bias = attentionBias(g, config, block);
-  return g.op('Add', [residual, linear(g, context, weight, bias, 'input-first').output]);
+export function projectContext(scope: Scope, block: number, context: Value, residual: Value): Value {
+  const { g, config } = scope;
+  const { output } = unitLinear(scope, context, {
+    name: `blocks.${block}.attn.proj`,
+    rows: `a${block}`,
+    bias: attentionBias(g, config, block),
+    layout: 'input-first',
+  });
+  return g.op('Add', [residual, output]);
 }
 
 /** The bias of the output projection, which is there even where no head is. */
@@ -47,17 +53,12 @@ export function attentionBias(g: GraphBuilder, config: VitConfig, block: number)
   return g.input(`blocks.${block}.attn.proj.bias`, 'float', [config.width]);
 }
 
-function qkvWeights(g: GraphBuilder, config: VitConfig, block: number): { weight: Value; bias: Value } {
-  return {
-    weight: g.input(`blocks.${block}.attn.qkv.weight`, 'float', [`q${block}`, config.width]),
-    bias: g.input(`blocks.${block}.attn.qkv.bias`, 'float', [`q${block}`]),
-  };
-}
-
 function project(scope: Scope, stream: Stream, block: number, normed: Value): Projections {
   const { g, config, images } = scope;
-  const { weight, bias } = qkvWeights(g, config, block);
-  const joint = linear(g, normed, weight, bias, 'output-first').output;
+  const name = `blocks.${block}.attn.qkv`;
+  const rows = `q${block}`;
+  const bias = g.input(`${name}.bias`, 'float', [rows]);
+  const joint = unitLinear(scope, normed, { name, rows, bias, layout: 'output-first' }).output;
   const shape = g.op('Concat', [images, stream.tokens, g.ints(-1, 3, config.headDim)], { axis: 0 });
   const split = g.op('Transpose', [g.op('Reshape', [joint, shape])], { perm: [3, 0, 2, 1, 4] });
   const parts = g.ops('Split', [split], 3, { axis: 0, num_outputs: 3 });
@@ -134,8 +135,7 @@ export function differentiableAttention(
     // [images, heads, tokens, 3, dh] to rows of [heads, 3, dh]: the layout of qkv.
     const joint = g.op('Transpose', [g.op('Concat', parts, { axis: 3 })], { perm: [0, 2, 1, 3, 4] });
     const rows = g.op('Reshape', [joint, g.ints(-1, 3 * config.heads * config.headDim)]);
-    const { weight } = qkvWeights(g, config, block);
-    return norm.backward(g.op('Gemm', [rows, weight]));
+    return norm.backward(g.op('Gemm', [rows, `blocks.${block}.attn.qkv.weight`]));
   };
   const contextGradient = (gradient: Value) => g.op('Gemm', [gradient, projection], { transB: 1 });
 

@@ -4,8 +4,11 @@ import type { Variant, VitConfig } from '../../vit/index.ts';
 import type { ElasticModel, EmbedOptions } from '../engine.ts';
 import { checkLength } from '../network-tensors.ts';
 import { forwardGraph } from './forward.ts';
-import { LevelLayout } from './levels.ts';
+import type { GraphBuilder } from './graph.ts';
+import { LevelArrays } from './level-arrays.ts';
 import { floats, type SessionOptions } from './protocol.ts';
+import type { Quantisation } from './quantisation.ts';
+import type { NumberArray } from './shared-arrays.ts';
 import { structureKey, structureOf } from './structure.ts';
 import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
@@ -18,61 +21,65 @@ export interface ElasticOptions {
   readonly pool: WorkerPool;
   /** Images that go through the network together. @default 8 */
   readonly maxBatch?: number;
-  /** Keep the weights for workers that are replaced. @default true */
-  readonly keepWeights?: boolean;
+  /** What levels may be computed in. @default ['fp32'] */
+  readonly precisions?: readonly Precision[];
+  /** How the int8 precision is computed. @default exact on every host, all matrices of units */
+  readonly quantisation?: Quantisation;
 }
 
 /** Images that go through the network together; larger requests are cut. */
 const MAX_BATCH = 8;
 
-const NOTHING = { shared: new Map(), increments: new Map(), corrections: new Map() };
+const EXACT: Quantisation = { weights: 'uint8', keepFp32: new Set() };
 
 /** The levels of a ladder in the graphs of `forward.ts`, on whatever workers carry out the commands of `protocol.ts`. */
 export class OnnxModel implements ElasticModel {
   readonly config: VitConfig;
   readonly variants: readonly Variant[];
-  readonly precisions: readonly Precision[] = ['fp32'];
+  readonly precisions: readonly Precision[];
   readonly concurrency: number;
-  readonly #layout: LevelLayout;
+  readonly #arrays: LevelArrays;
+  readonly #quantisation: Quantisation;
   readonly #session: SessionOptions;
   readonly #pool: WorkerPool;
   readonly #maxBatch: number;
-  readonly #keepWeights: boolean;
-  /** What a replaced worker is given again. */
-  readonly #installed: LevelWeights[] = [];
+  #loaded = -1;
 
   constructor(options: ElasticOptions) {
-    const { config, variants, session, pool, maxBatch = MAX_BATCH, keepWeights = true } = options;
+    const { config, variants, session, pool, maxBatch = MAX_BATCH } = options;
+    const { precisions = ['fp32'], quantisation = EXACT } = options;
     this.config = config;
     this.variants = variants;
+    this.precisions = precisions;
     this.concurrency = pool.size;
-    this.#layout = new LevelLayout(config, variants);
+    this.#arrays = new LevelArrays(config, variants, precisions, quantisation);
+    this.#quantisation = quantisation;
     this.#session = session;
     this.#pool = pool;
     this.#maxBatch = maxBatch;
-    this.#keepWeights = keepWeights;
   }
 
   get loaded(): number {
-    return this.#installed.length - 1;
+    return this.#loaded;
   }
 
   async install(increment: LevelWeights): Promise<void> {
-    const expected = this.#installed.length;
-    if (increment.level !== expected) {
-      throw new Problem('level-not-loaded', `Level ${increment.level} came, level ${expected} is next.`, {
-        level: increment.level,
+    const { level } = increment;
+    const expected = this.#loaded + 1;
+    if (level !== expected) {
+      throw new Problem('level-not-loaded', `Level ${level} came, level ${expected} is next.`, {
+        level,
         expected,
       });
     }
-    this.#layout.check(increment);
-    const levels = [...this.#installed, increment];
+    this.#arrays.check(increment);
+    await this.#arrays.add(increment);
     const workers = this.#pool.workers.filter(({ alive }) => alive);
-    const given = await Promise.allSettled(workers.map((worker) => this.#give(worker, levels)));
+    const given = await Promise.allSettled(workers.map((worker) => this.#give(worker, level)));
     // A worker that died meanwhile is replaced at its next use, and given everything then.
     const failed = given.find((result, i) => result.status === 'rejected' && workers[i]?.alive);
     if (failed?.status === 'rejected') throw failed.reason;
-    this.#installed.push(this.#keepWeights ? increment : { ...increment, ...NOTHING });
+    this.#loaded = level;
   }
 
   async embed(pixels: Float32Array, count: number, options: EmbedOptions): Promise<Float32Array> {
@@ -82,7 +89,7 @@ export class OnnxModel implements ElasticModel {
         precision,
       });
     }
-    this.#layout.variant(level);
+    this.#arrays.variant(level);
     if (level > this.loaded) {
       throw new Problem(
         'level-not-loaded',
@@ -95,13 +102,16 @@ export class OnnxModel implements ElasticModel {
     }
     const { imageSize, embeddingWidth } = this.config;
     const each = 3 * imageSize ** 2;
-    checkLength('The pixel array', pixels, count, each);
+    checkLength('The pixel array', pixels.length, count, each);
     const result = new Float32Array(count * embeddingWidth);
     const parts: Promise<void>[] = [];
     for (let first = 0; first < count; first += this.#maxBatch) {
       const images = Math.min(this.#maxBatch, count - first);
       const data = pixels.slice(first * each, (first + images) * each);
-      const part = this.#pool.use((worker) => this.#embedOn(worker, data, images, level, timeoutMs), signal);
+      const part = this.#pool.use(
+        (worker) => this.#embedOn(worker, data, images, { level, precision, timeoutMs }),
+        signal,
+      );
       parts.push(part.then((embedding) => result.set(embedding, first * embeddingWidth)));
     }
     await Promise.all(parts);
@@ -116,35 +126,45 @@ export class OnnxModel implements ElasticModel {
     worker: EngineWorker,
     data: Float32Array,
     images: number,
-    level: number,
-    timeoutMs: number | undefined,
+    { level, precision, timeoutMs }: { level: number; precision: Precision; timeoutMs: number | undefined },
   ): Promise<Float32Array> {
-    await this.#give(worker, this.#installed.slice(0, level + 1));
+    await this.#give(worker, level);
     const { imageSize } = this.config;
     const pixels = { type: 'float32', dims: [images, 3, imageSize, imageSize], data } as const;
-    const session = structureKey(structureOf(this.config, this.#layout.variant(level)));
-    const outputs = await worker.run(session, `level ${level}`, { pixels }, [data.buffer], timeoutMs);
+    const session = this.#sessionOf(level, precision).name;
+    const inputs = inputsOf(level, precision);
+    const outputs = await worker.run(session, inputs, { pixels }, [data.buffer], timeoutMs);
     return floats(outputs, 'embedding');
   }
 
-  /** Gives a worker the levels that it does not have yet, ready to run. */
-  async #give(worker: EngineWorker, levels: readonly LevelWeights[]): Promise<void> {
-    await worker.ensure('room', () => this.#layout.allocate(worker));
-    for (const increment of levels) {
-      await worker.ensure(`level ${increment.level}`, () => this.#giveLevel(worker, increment));
-    }
+  /** Gives a worker what it needs for a level and does not have yet. */
+  async #give(worker: EngineWorker, level: number): Promise<void> {
+    await worker.ensure('weights', () => share(worker, this.#arrays.common));
+    await worker.ensure(`level ${level}`, async () => {
+      await share(worker, this.#arrays.own(level));
+      for (const precision of this.precisions) {
+        const { name, graph } = this.#sessionOf(level, precision);
+        await worker.ensure(`session ${name}`, async () => {
+          await worker.send({ kind: 'open', session: name, ...graph().encode(), options: this.#session });
+        });
+        const inputs = this.#arrays.inputs(level, precision);
+        await worker.send({ kind: 'bind', inputs: inputsOf(level, precision), ...inputs });
+      }
+    });
   }
 
-  async #giveLevel(worker: EngineWorker, increment: LevelWeights): Promise<void> {
-    const { level, corrections } = increment;
-    await this.#layout.write(worker, increment);
-    const structure = structureOf(this.config, this.#layout.variant(level));
-    const session = structureKey(structure);
-    await worker.ensure(`session ${session}`, async () => {
-      const model = forwardGraph(this.config, structure).encode();
-      await worker.send({ kind: 'open', session, ...model, options: this.#session });
-    });
-    const inputs = this.#layout.inputs(level, new Set(corrections.keys()));
-    await worker.send({ kind: 'bind', inputs: `level ${level}`, ...inputs });
+  #sessionOf(level: number, precision: Precision): { name: string; graph: () => GraphBuilder } {
+    const structure = structureOf(this.config, this.#arrays.variant(level));
+    const quantisation = precision === 'int8' ? this.#quantisation : undefined;
+    return {
+      name: `${precision} ${structureKey(structure)}`,
+      graph: () => forwardGraph(this.config, structure, quantisation),
+    };
   }
+}
+
+const inputsOf = (level: number, precision: Precision): string => `level ${level} ${precision}`;
+
+async function share(worker: EngineWorker, arrays: Iterable<readonly [string, NumberArray]>): Promise<void> {
+  for (const [array, data] of arrays) await worker.send({ kind: 'share', array, data });
 }

@@ -1,5 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Command, Outputs, PlainTensor, SessionOptions } from './protocol.ts';
+import type { NumberArray } from './shared-arrays.ts';
 
 /** What is used of an ONNX Runtime: the native one and the one in WebAssembly have the same interface. */
 export interface Runtime {
@@ -17,7 +18,7 @@ export interface Runtime {
 /** Carries out engine commands, one at a time: the arrays, sets of inputs and sessions of one worker. */
 export class Executor {
   readonly #runtime: Runtime;
-  readonly #arrays = new Map<string, Float32Array>();
+  readonly #arrays = new Map<string, NumberArray>();
   readonly #inputSets = new Map<string, Map<string, Tensor>>();
   readonly #sessions = new Map<string, InferenceSession>();
 
@@ -28,17 +29,8 @@ export class Executor {
   /** @throws Error with ONNX Runtime's own message */
   async execute(command: Command): Promise<Outputs | null> {
     switch (command.kind) {
-      case 'allocate':
-        this.#arrays.set(command.array, new Float32Array(command.length));
-        return null;
-      case 'write':
-        known(this.#arrays, command.array).set(command.data, command.at);
-        return null;
-      case 'gather':
-        this.#arrays.set(
-          command.array,
-          gather(known(this.#arrays, command.from), command.rows, command.rowLength),
-        );
+      case 'share':
+        this.#arrays.set(command.array, command.data);
         return null;
       case 'forget':
         for (const array of command.arrays) this.#arrays.delete(array);
@@ -75,7 +67,7 @@ export class Executor {
     for (const [name, { array, dims }] of Object.entries(views)) {
       const length = dims.reduce((product, dim) => product * dim, 1);
       const data = known(this.#arrays, array).subarray(0, length);
-      bound.set(name, this.#tensor({ type: 'float32', data, dims }));
+      bound.set(name, this.#tensor({ type: elementTypeOf(data), data, dims }));
     }
     for (const [name, tensor] of Object.entries(tensors)) bound.set(name, this.#tensor(tensor));
     return bound;
@@ -111,12 +103,9 @@ export class Executor {
   }
 }
 
-function gather(from: Float32Array, rows: Int32Array, rowLength: number): Float32Array {
-  const result = new Float32Array(rows.length * rowLength);
-  rows.forEach((row, at) => {
-    result.set(from.subarray(row * rowLength, (row + 1) * rowLength), at * rowLength);
-  });
-  return result;
+function elementTypeOf(data: NumberArray): 'float32' | 'uint8' | 'int8' {
+  if (data instanceof Float32Array) return 'float32';
+  return data instanceof Uint8Array ? 'uint8' : 'int8';
 }
 
 function known<T>(map: ReadonlyMap<string, T>, key: string): T {

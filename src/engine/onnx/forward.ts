@@ -4,6 +4,7 @@ import { GraphBuilder, type Value } from './graph.ts';
 import { mergeTokens } from './merging.ts';
 import { hiddenChannels, mlpBias, projectHidden } from './mlp.ts';
 import { pool } from './pooling.ts';
+import type { Quantisation } from './quantisation.ts';
 import { byImage, embedPixels, pixelScope, type Scope, type Stream } from './stream.ts';
 import { type NetworkStructure, rowsRead } from './structure.ts';
 
@@ -12,11 +13,17 @@ import { type NetworkStructure, rowsRead } from './structure.ts';
  * merge schedule, any number of images.
  *
  * Inputs: `pixels` `[n, 3, size, size]`, the tensors (units flattened into rows: qkv `[h * 3 * dh, D]`, proj `[h * dh, D]`),
- * and `merge` int64 `[B]` when a block merges. Output: `embedding` `[n, embeddingWidth]`.
+ * and `merge` int64 `[B]` when a block merges. With `quantisation` matrices of units come as codes and scales instead
+ * (`unit-linear.ts`), and the bias of `fc2` with the shift of what it reads taken off. Output: `embedding`
+ * `[n, embeddingWidth]`.
  */
-export function forwardGraph(config: VitConfig, structure: NetworkStructure): GraphBuilder {
+export function forwardGraph(
+  config: VitConfig,
+  structure: NetworkStructure,
+  quantisation?: Quantisation,
+): GraphBuilder {
   const g = new GraphBuilder();
-  const scope = pixelScope(g, config);
+  const scope = pixelScope(g, config, quantisation);
   const merges = mergeCounts(g, structure);
   let stream = embedPixels(scope);
   for (let block = 0; block < config.depth; block++) {

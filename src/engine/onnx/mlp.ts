@@ -1,7 +1,9 @@
 import type { VitConfig } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
-import { activation, type Differentiable, layerNorm, linear, weightGradient } from './layers.ts';
+import { activation, type Differentiable, layerNorm, weightGradient } from './layers.ts';
+import { hiddenShift } from './quantisation.ts';
 import type { Scope } from './stream.ts';
+import { unitLinear } from './unit-linear.ts';
 
 /** The MLP half of a block before `fc2`. */
 export interface Hidden {
@@ -14,9 +16,10 @@ export interface Hidden {
 }
 
 /** Norm, `fc1` and activation; with a gated MLP times the other branch. */
-export function hiddenChannels({ g, config }: Scope, rows: Value, block: number): Hidden {
+export function hiddenChannels(scope: Scope, rows: Value, block: number): Hidden {
+  const { g, config } = scope;
   const norm = layerNorm(g, rows, `blocks.${block}.norm2`, config);
-  const first = branch(g, config, block, 'fc1', norm.output);
+  const first = branch(scope, block, 'fc1', norm.output);
   const active = activation(g, first.output, config.activation);
   if (config.mlp === 'plain') {
     return {
@@ -25,7 +28,7 @@ export function hiddenChannels({ g, config }: Scope, rows: Value, block: number)
       fc1Gradient: (gradient) => weightGradient(g, active.backward(gradient), norm.output),
     };
   }
-  const gate = branch(g, config, block, 'gate', norm.output);
+  const gate = branch(scope, block, 'gate', norm.output);
   const throughFirst = (gradient: Value) => active.backward(g.op('Mul', [gradient, gate.output]));
   return {
     hidden: g.op('Mul', [active.output, gate.output]),
@@ -37,22 +40,24 @@ export function hiddenChannels({ g, config }: Scope, rows: Value, block: number)
   };
 }
 
-function branch(
-  g: GraphBuilder,
-  config: VitConfig,
-  block: number,
-  name: 'fc1' | 'gate',
-  normed: Value,
-): Differentiable {
-  const weight = g.input(`blocks.${block}.mlp.${name}.weight`, 'float', [`m${block}`, config.width]);
-  const bias = g.input(`blocks.${block}.mlp.${name}.bias`, 'float', [`m${block}`]);
-  return linear(g, normed, weight, bias, 'output-first');
+function branch(scope: Scope, block: number, part: 'fc1' | 'gate', normed: Value): Differentiable {
+  const name = `blocks.${block}.mlp.${part}`;
+  const rows = `m${block}`;
+  const bias = scope.g.input(`${name}.bias`, 'float', [rows]);
+  return unitLinear(scope, normed, { name, rows, bias, layout: 'output-first' });
 }
 
 /** The residual after the MLP: `fc2` of the hidden channels added to the stream's rows. */
-export function projectHidden({ g, config }: Scope, block: number, hidden: Value, residual: Value): Value {
-  const weight = g.input(`blocks.${block}.mlp.fc2.weight`, 'float', [`m${block}`, config.width]);
-  return g.op('Add', [residual, linear(g, hidden, weight, mlpBias(g, config, block), 'input-first').output]);
+export function projectHidden(scope: Scope, block: number, hidden: Value, residual: Value): Value {
+  const { g, config } = scope;
+  const { output } = unitLinear(scope, hidden, {
+    name: `blocks.${block}.mlp.fc2`,
+    rows: `m${block}`,
+    bias: mlpBias(g, config, block),
+    layout: 'input-first',
+    shift: hiddenShift(config),
+  });
+  return g.op('Add', [residual, output]);
 }
 
 /** The bias of `fc2`, which is there even where no channel is. */

@@ -1,4 +1,5 @@
 import { Problem } from '../../problem/index.ts';
+import type { NumberArray } from './shared-arrays.ts';
 
 /** What an engine worker is told and what it answers. A worker knows arrays, sets of inputs and sessions, not networks. */
 
@@ -9,7 +10,7 @@ export interface PlainTensor {
   readonly data: Float32Array | BigInt64Array | Uint8Array | Int8Array;
 }
 
-/** A graph input that views elements `[0, product of dims)` of an array that the worker keeps. */
+/** A graph input that views elements `[0, product of dims)` of an array that the worker has been given. */
 export interface ArrayView {
   readonly array: string;
   readonly dims: readonly number[];
@@ -22,17 +23,8 @@ export interface SessionOptions {
 }
 
 export type Command =
-  /** Reserves a float array (zeros). */
-  | { readonly kind: 'allocate'; readonly array: string; readonly length: number }
-  | { readonly kind: 'write'; readonly array: string; readonly at: number; readonly data: Float32Array }
-  /** Makes an array of the given rows of another, in that order. */
-  | {
-      readonly kind: 'gather';
-      readonly array: string;
-      readonly from: string;
-      readonly rows: Int32Array;
-      readonly rowLength: number;
-    }
+  /** Gives an array. In shared memory it is the sender's own, and what is written into it later is seen too. */
+  | { readonly kind: 'share'; readonly array: string; readonly data: NumberArray }
   | { readonly kind: 'forget'; readonly arrays: readonly string[] }
   /** Names a set of inputs that runs can refer to. */
   | {

@@ -1,6 +1,7 @@
 import { patchTokens, prefixTokens, totalTokens, type VitConfig } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { layerNorm, linear } from './layers.ts';
+import type { Quantisation } from './quantisation.ts';
 import { type RotaryTables, rotaryTables } from './rotary.ts';
 
 /** The residual stream inside a graph: rows of all images' tokens, and what is known about them. */
@@ -21,13 +22,15 @@ export interface Scope {
   readonly config: VitConfig;
   /** Images in the batch, int64 `[1]`. */
   readonly images: Value;
+  /** Present in the int8 precision. */
+  readonly quantisation?: Quantisation | undefined;
 }
 
 /** Declares the pixel input `[n, 3, size, size]`. */
-export function pixelScope(g: GraphBuilder, config: VitConfig): Scope {
+export function pixelScope(g: GraphBuilder, config: VitConfig, quantisation?: Quantisation): Scope {
   const size = config.imageSize;
   const pixels = g.input('pixels', 'float', ['images', 3, size, size]);
-  return { g, config, images: g.op('Shape', [pixels], { start: 0, end: 1 }) };
+  return { g, config, images: g.op('Shape', [pixels], { start: 0, end: 1 }), quantisation };
 }
 
 /** Cuts the pixels into patches, projects them, adds positions, and puts the prefix tokens before them. */

@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os';
+import type { Precision } from '../../checkpoint/index.ts';
+import { Problem } from '../../problem/index.ts';
 import type { Variant, VitConfig } from '../../vit/index.ts';
 import type { ElasticModel } from '../engine.ts';
 import { chooseDevice, type Device, probeDevice } from './device.ts';
 import { OnnxModel } from './elastic.ts';
+import { weightCodes } from './int8-host.ts';
 import { EngineThread } from './worker-client.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -12,12 +15,16 @@ export interface OnnxModelOptions {
   readonly variants: readonly Variant[];
   /** @default 'auto' */
   readonly device?: Device | 'auto';
-  /** Engine threads, each with its own copy of the weights. @default one per core on the CPU, one on a GPU */
+  /** Engine threads; the weights lie in memory that they share. @default one per core on the CPU, one on a GPU */
   readonly workers?: number;
   /** Threads inside each worker. @default 1 */
   readonly threads?: number;
   /** After so many milliseconds without an answer a worker counts as hung and is replaced. @default 300_000 */
   readonly timeoutMs?: number;
+  /** What levels may be computed in; int8 on the CPU only. @default ['fp32'] */
+  readonly precisions?: readonly Precision[];
+  /** Matrices (`blocks.3.mlp.fc2`) that stay in fp32 in the int8 precision. @default none */
+  readonly keepFp32?: readonly string[];
 }
 
 const DEFAULT_TIMEOUT_MS = 300_000;
@@ -36,12 +43,23 @@ export async function createOnnxModel(options: OnnxModelOptions): Promise<Elasti
   const chosen = chooseDevice(device);
   const session = { device: chosen, threads };
   const pool = engineThreads(workers ?? (chosen === 'cpu' ? availableParallelism() : 1), timeoutMs);
-  const model = new OnnxModel({ config, variants, session, pool });
   try {
+    const precisions = precisionsOn(chosen, options.precisions ?? ['fp32']);
     await pool.use((worker) => probeDevice(worker, session));
+    const weights = precisions.includes('int8') ? await pool.use(weightCodes) : 'uint8';
+    const quantisation = { weights, keepFp32: new Set(options.keepFp32) };
+    return new OnnxModel({ config, variants, session, pool, precisions, quantisation });
   } catch (error) {
-    await model.dispose();
+    await pool.close();
     throw error;
   }
-  return model;
+}
+
+/** @throws Problem('engine-unavailable') when none of the wanted precisions can be had on the device */
+function precisionsOn(device: Device, wanted: readonly Precision[]): readonly Precision[] {
+  const possible = wanted.filter((precision) => precision === 'fp32' || device === 'cpu');
+  if (possible.length > 0) return possible;
+  throw new Problem('engine-unavailable', `The int8 precision runs on the CPU, not on "${device}".`, {
+    device,
+  });
 }

@@ -87,11 +87,11 @@ class TfjsAnalysis implements AnalysisModel {
   ): Promise<Float32Array> {
     const { width } = this.config;
     const tokens = count === 0 ? 0 : stream.length / count / width;
-    checkLength('The residual stream', stream, count, Math.trunc(tokens) * width);
+    checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * width);
     const kept = network.variant[part === 'attention' ? 'heads' : 'channels'][block] ?? 0;
     if (kept === 0) return new Float32Array(0);
     const sized = part === 'attention' && sizes !== undefined;
-    if (sized) checkLength('The token sizes', sizes, count, tokens);
+    if (sized) checkLength('The token sizes', sizes.length, count, tokens);
     const batches: [Batch, ...Batch[]] = [{ data: stream, dims: [tokens, width] }];
     if (sized) batches.push({ data: sizes, dims: [tokens] });
     return await this.#collect(network, count, batches, (scope, [rows, sized]) => {
@@ -108,7 +108,7 @@ class TfjsAnalysis implements AnalysisModel {
     wanted: GradientRequest,
   ): Promise<Gradients> {
     const { embeddingWidth } = this.config;
-    checkLength('The cotangents', cotangents, count, embeddingWidth);
+    checkLength('The cotangents', cotangents.length, count, embeddingWidth);
     const batches = [this.#pixelBatch(pixels, count), { data: cotangents, dims: [embeddingWidth] }] as const;
     const result = new GradientSum(this.config, count, wanted);
     /** Sums over images stay on the device until the end. */
@@ -145,7 +145,7 @@ class TfjsAnalysis implements AnalysisModel {
 
   #pixelBatch(pixels: Float32Array, count: number): Batch {
     const { imageSize } = this.config;
-    checkLength('The pixel array', pixels, count, 3 * imageSize ** 2);
+    checkLength('The pixel array', pixels.length, count, 3 * imageSize ** 2);
     return { data: pixels, dims: [3, imageSize, imageSize] };
   }
 

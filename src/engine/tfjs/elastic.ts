@@ -89,7 +89,7 @@ class TfjsModel implements ElasticModel {
     }
     const { imageSize, embeddingWidth } = this.config;
     const each = 3 * imageSize ** 2;
-    checkLength('The pixel array', pixels, count, each);
+    checkLength('The pixel array', pixels.length, count, each);
     const result = new Float32Array(count * embeddingWidth);
     const parts: Promise<void>[] = [];
     for (let first = 0; first < count; first += MAX_BATCH) {

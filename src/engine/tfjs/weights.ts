@@ -169,11 +169,11 @@ export class DeviceWeights {
         );
       }
       const own = replaced?.get(unit.name)?.data;
-      if (own) checkLength(`The replaced "${unit.name}"`, own, kept, unit.rowLength);
+      if (own) checkLength(`The replaced "${unit.name}"`, own.length, kept, unit.rowLength);
     }
     for (const [name, shape] of this.#tensors.shared) {
       const own = replaced?.get(name)?.data;
-      if (own) checkLength(`The replaced "${name}"`, own, 1, product(shape));
+      if (own) checkLength(`The replaced "${name}"`, own.length, 1, product(shape));
     }
   }
 }

@@ -26,7 +26,6 @@ export async function createWebModel({ config, variants, wasm }: WebModelOptions
   const runtime = await webRuntime(wasm);
   const pool = new WorkerPool({ size: 1, create: () => new IsolateWorker(runtime) });
   const session = { device: 'cpu', threads: 1 } as const;
-  // Memory is short: one image at a time (batching gains nothing on one thread), and no second copy of the weights (this
-  // worker is never replaced).
-  return new OnnxModel({ config, variants, session, pool, maxBatch: 1, keepWeights: false });
+  // Memory is short, and batching gains nothing on one thread.
+  return new OnnxModel({ config, variants, session, pool, maxBatch: 1 });
 }

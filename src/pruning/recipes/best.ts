@@ -10,4 +10,5 @@ export const best: RecipeInput = {
   path: { kind: 'best', settings: {} },
   components: 512,
   storage: 'split',
+  int8: { least: 0.9985, keep: 0.25 },
 };

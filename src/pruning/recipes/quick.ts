@@ -25,4 +25,5 @@ export const quick: RecipeInput = {
   path: { kind: 'snapvit' },
   components: 128,
   storage: 'split',
+  int8: { least: 0.9985, keep: 0 },
 };

@@ -1,4 +1,10 @@
-import type { LevelWeights } from '../../../src/checkpoint/index.ts';
+import {
+  coarse,
+  columnScales,
+  type LevelWeights,
+  splitPlanes,
+  type WeightTensor,
+} from '../../../src/checkpoint/index.ts';
 import {
   fullVariant,
   type Tensor,
@@ -50,11 +56,12 @@ export function testLadder(config: VitConfig): TestLevel[] {
   ];
 }
 
-/** What a checkpoint would give for each level, units as stored. */
+/** What a checkpoint would give for each level, units as stored. In planes, the numbers are those of the high one. */
 export function levelWeights(
   config: VitConfig,
   tensors: TensorMap,
   levels: readonly TestLevel[],
+  { planes = false } = {},
 ): LevelWeights[] {
   const kinds = new Map<string, { block: number; kind: 'heads' | 'channels' }>();
   for (const [kind, names] of Object.entries(unitTensors(config)) as ['heads' | 'channels', string[]][]) {
@@ -63,19 +70,28 @@ export function levelWeights(
     }
   }
   return levels.map(({ variant, corrections }, level) => {
-    const increments = new Map<string, Tensor>();
+    const increments = new Map<string, WeightTensor>();
+    const stored = (name: string, tensor: Tensor, columns = columnScales(name, tensor)) =>
+      planes && name.endsWith('.weight') ? inPlanes(tensor, columns) : tensor;
     for (const [name, { block, kind }] of kinds) {
       const first = levels[level - 1]?.variant[kind][block] ?? 0;
       const last = variant[kind][block] ?? 0;
-      if (last > first) increments.set(name, rows(tensors.get(name), first, last));
+      const tensor = tensors.get(name);
+      if (!tensor || last === first) continue;
+      increments.set(name, stored(name, rows(tensor, first, last), columnScales(name, tensor)));
     }
     const shared = new Map(level === 0 ? [...tensors].filter(([name]) => !kinds.has(name)) : []);
-    return { level, shared, increments, corrections };
+    const own = [...corrections].map(([name, tensor]) => [name, stored(name, tensor)] as const);
+    return { level, shared, increments, corrections: new Map(own) };
   });
 }
 
-function rows(tensor: Tensor | undefined, first: number, last: number): Tensor {
-  const { shape, data } = tensor ?? { shape: [0], data: new Float32Array() };
+function inPlanes(tensor: Tensor, columns: Float32Array | undefined): WeightTensor {
+  const planes = splitPlanes(tensor, columns);
+  return { ...coarse(planes), plane: planes };
+}
+
+function rows({ shape, data }: Tensor, first: number, last: number): Tensor {
   const each = data.length / (shape[0] ?? 1);
   return { shape: [last - first, ...shape.slice(1)], data: data.slice(first * each, last * each) };
 }

@@ -1,0 +1,191 @@
+import { breather, type LevelWeights, type Precision } from '../../checkpoint/index.ts';
+import type { Variant, VitConfig } from '../../vit/index.ts';
+import { LadderRows } from '../ladder-rows.ts';
+import { keptUnits, product, type UnitTensor } from '../network-tensors.ts';
+import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
+import type { ArrayView, PlainTensor } from './protocol.ts';
+import {
+  addRowSums,
+  emptyRows,
+  hiddenShift,
+  isQuantised,
+  putRows,
+  type Quantisation,
+  type QuantisedRows,
+} from './quantisation.ts';
+import { type NumberArray, shared, sharedFloats } from './shared-arrays.ts';
+import { codesInput, columnsInput, scalesInput } from './unit-linear.ts';
+
+type Arrays = ReadonlyMap<string, NumberArray>;
+
+/**
+ * The weights of a ladder as its graphs read them, in memory that all engine workers share: one growing array per tensor
+ * and precision with a view of it for each level, and beside them what belongs to one level alone.
+ */
+export class LevelArrays extends LadderRows {
+  readonly #precisions: readonly Precision[];
+  readonly #quantisation: Quantisation;
+  readonly #common = new Map<string, NumberArray>();
+  readonly #quantised = new Map<string, QuantisedRows>();
+  /** Sums of the rows of `fc2` that a level keeps, `[D]`, by level and tensor. */
+  readonly #sums = new Map<string, Float64Array>();
+  readonly #levels: Arrays[] = [];
+
+  constructor(
+    config: VitConfig,
+    variants: readonly Variant[],
+    precisions: readonly Precision[],
+    quantisation: Quantisation,
+  ) {
+    super(config, variants);
+    this.#precisions = precisions;
+    this.#quantisation = quantisation;
+    const full = variants.at(-1);
+    for (const tensor of this.tensors.units) {
+      const length = (full ? keptUnits(tensor, full) : 0) * tensor.rowLength;
+      if (this.#inFloat(tensor.name)) this.#common.set(tensor.name, sharedFloats(length));
+      if (this.#inCodes(tensor.name)) {
+        const rows = emptyRows(quantisation, length / config.width, config.width);
+        this.#quantised.set(tensor.name, rows);
+        this.#put(this.#common, tensor.name, rows);
+      }
+    }
+  }
+
+  /** Arrays that all levels view. Rows that levels bring later are written into them. */
+  get common(): Arrays {
+    return this.#common;
+  }
+
+  /** Arrays of one level alone, by the names under which its inputs refer to them. */
+  own(level: number): Arrays {
+    return this.#levels[level] ?? new Map();
+  }
+
+  /** Takes the rows of the next level behind those of the levels before it. */
+  async add(increment: LevelWeights): Promise<void> {
+    const { level } = increment;
+    const breathe = breather();
+    for (const tensor of this.tensors.units) {
+      const given = increment.increments.get(tensor.name);
+      if (!given) continue;
+      const at = this.rows(tensor, level).first * tensor.rowLength;
+      if (this.#inFloat(tensor.name)) this.#common.get(tensor.name)?.set(given.data, at);
+      const rows = this.#quantised.get(tensor.name);
+      if (rows) putRows(tensor.name, given, rows, at / this.config.width);
+      await breathe(product(given.shape));
+    }
+    for (const [name, { data }] of increment.shared) {
+      if (this.tensors.shared.has(name)) this.#common.set(name, shared(data));
+    }
+    this.#levels[level] = await this.#ownArrays(increment);
+  }
+
+  /** The graph inputs of a level. */
+  inputs(
+    level: number,
+    precision: Precision,
+  ): { views: Record<string, ArrayView>; tensors: Record<string, PlainTensor> } {
+    const variant = this.variant(level);
+    const own = this.own(level);
+    const views: Record<string, ArrayView> = {};
+    const view = (input: string, array: string, dims: number[]) => {
+      const alone = ownName(level, array);
+      views[input] = { array: own.has(alone) ? alone : array, dims };
+    };
+    for (const tensor of this.tensors.units) {
+      const { name } = tensor;
+      const dims = unitDims(this.config, tensor, keptUnits(tensor, variant));
+      if (precision === 'int8' && this.#inCodes(name)) {
+        view(codesInput(name), codesInput(name), dims);
+        view(scalesInput(name), scalesInput(name), dims.slice(0, 1));
+        view(columnsInput(name), columnsInput(name), dims.slice(1));
+      } else {
+        view(name, name, dims);
+      }
+    }
+    for (const [name, shape] of this.tensors.shared) {
+      const shifted = precision === 'int8' && own.has(ownName(level, shiftedBias(name)));
+      view(name, shifted ? shiftedBias(name) : name, sharedDims(name, shape));
+    }
+    return { views, tensors: { merge: mergeInput(this.config, variant) } };
+  }
+
+  async #ownArrays({ level, corrections }: LevelWeights): Promise<Arrays> {
+    const own = new Map<string, NumberArray>();
+    const codes = new Map<string, QuantisedRows>();
+    const breathe = breather();
+    for (const [name, tensor] of corrections) {
+      const elements = product(tensor.shape);
+      if (this.#inFloat(name)) own.set(ownName(level, name), shared(tensor.data));
+      // The full network is not corrected: what it has of its own are the same weights with more digits.
+      if (this.#inCodes(name) && !this.#isFull(level)) {
+        const rows = emptyRows(this.#quantisation, elements / this.config.width, this.config.width);
+        putRows(name, tensor, rows);
+        codes.set(name, rows);
+        this.#put(own, ownName(level, name), rows);
+      }
+      await breathe(elements);
+    }
+    this.#shiftBiases(level, own, codes);
+    return own;
+  }
+
+  /** What `fc2` reads is shifted in eight bits; its bias has the product of the shift with its weights taken off. */
+  #shiftBiases(level: number, own: Map<string, NumberArray>, corrected: ReadonlyMap<string, QuantisedRows>) {
+    const shift = hiddenShift(this.config);
+    if (shift === 0 || !this.#precisions.includes('int8')) return;
+    for (const tensor of this.tensors.units) {
+      if (!tensor.name.endsWith('.mlp.fc2.weight') || !this.#inCodes(tensor.name)) continue;
+      const bias = tensor.name.replace(/weight$/, 'bias');
+      const sums = this.#rowSums(tensor, level, corrected.get(tensor.name));
+      const given = own.get(ownName(level, bias)) ?? this.#common.get(bias) ?? new Float32Array();
+      const moved = Float32Array.from(given, (value, i) => value - shift * (sums[i] ?? 0));
+      own.set(ownName(level, shiftedBias(bias)), shared(moved));
+    }
+  }
+
+  #rowSums(tensor: UnitTensor, level: number, corrected: QuantisedRows | undefined): Float64Array {
+    const { width } = this.config;
+    const before = this.#sums.get(ownName(level - 1, tensor.name));
+    const sums = before ? before.slice() : new Float64Array(width);
+    const perUnit = tensor.rowLength / width;
+    const { first, rows } = this.rows(tensor, level);
+    const common = this.#quantised.get(tensor.name);
+    if (common) addRowSums(common, first * perUnit, (first + rows) * perUnit, sums);
+    this.#sums.set(ownName(level, tensor.name), sums);
+    if (!corrected) return sums;
+    const own = new Float64Array(width);
+    addRowSums(corrected, 0, corrected.scales.length, own);
+    return own;
+  }
+
+  #put(into: Map<string, NumberArray>, name: string, { codes, scales, columns }: QuantisedRows): void {
+    into.set(codesInput(name), codes);
+    into.set(scalesInput(name), scales);
+    into.set(columnsInput(name), columns);
+  }
+
+  #inCodes(name: string): boolean {
+    return this.#precisions.includes('int8') && this.#isUnit(name) && isQuantised(this.#quantisation, name);
+  }
+
+  #inFloat(name: string): boolean {
+    return this.#precisions.includes('fp32') || !this.#inCodes(name);
+  }
+
+  #isUnit(name: string): boolean {
+    return this.tensors.units.some((tensor) => tensor.name === name);
+  }
+
+  #isFull(level: number): boolean {
+    const { heads, channels } = this.variant(level);
+    const { config } = this;
+    return (
+      heads.every((count) => count === config.heads) && channels.every((count) => count === config.channels)
+    );
+  }
+}
+
+const ownName = (level: number, name: string): string => `level ${level}/${name}`;
+const shiftedBias = (bias: string): string => `${bias}.shifted`;

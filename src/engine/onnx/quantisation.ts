@@ -1,0 +1,98 @@
+import type { WeightTensor } from '../../checkpoint/index.ts';
+import { Problem } from '../../problem/index.ts';
+import type { VitConfig } from '../../vit/index.ts';
+import { sharedCodes, sharedFloats } from './shared-arrays.ts';
+
+/** How the matrices of the units are computed in the int8 precision. */
+export interface Quantisation {
+  /**
+   * Type of the weights' codes. Processors multiply unsigned activations by signed weights fastest where they have the
+   * instruction for it; elsewhere the sums of that product may saturate, and unsigned weights are exact.
+   */
+  readonly weights: 'uint8' | 'int8';
+  /** Matrices (`blocks.3.mlp.fc2`) that stay in fp32. */
+  readonly keepFp32: ReadonlySet<string>;
+}
+
+/** The code of zero, where codes are unsigned. */
+export const ZERO_CODE = 128;
+
+/** A matrix in eight bits, `scale * column * code`: the high plane of a checkpoint, which is multiplied as it is stored. */
+export interface QuantisedRows {
+  readonly codes: Uint8Array | Int8Array;
+  /** One number a row. */
+  readonly scales: Float32Array;
+  /** One number a column. */
+  readonly columns: Float32Array;
+}
+
+/** The matrix that a tensor's values are of: `blocks.3.mlp.fc2` of `blocks.3.mlp.fc2.weight`. */
+const matrixOf = (tensor: string): string => tensor.slice(0, -'.weight'.length);
+
+/** Whether a unit tensor is computed in eight bits. */
+export function isQuantised({ keepFp32 }: Quantisation, tensor: string): boolean {
+  return tensor.endsWith('.weight') && !keepFp32.has(matrixOf(tensor));
+}
+
+/** Room for so many rows of the given width. */
+export function emptyRows({ weights }: Quantisation, rows: number, width: number): QuantisedRows {
+  return {
+    codes: sharedCodes(weights, rows * width),
+    scales: sharedFloats(rows),
+    columns: sharedFloats(width).fill(1),
+  };
+}
+
+/**
+ * Puts a tensor's codes behind the first `at` rows.
+ * @throws Problem('engine-unavailable') when it was not stored in planes
+ */
+export function putRows(name: string, { plane }: WeightTensor, into: QuantisedRows, at = 0): void {
+  if (!plane) {
+    throw new Problem(
+      'engine-unavailable',
+      `The int8 precision needs weights that are stored in planes; "${name}" is not. Prune with the storage "split".`,
+      { tensor: name },
+    );
+  }
+  const { codes, scales, columns } = into;
+  const first = at * columns.length;
+  if (codes instanceof Int8Array) codes.set(plane.high, first);
+  else for (const [i, code] of plane.high.entries()) codes[first + i] = code + ZERO_CODE;
+  scales.set(plane.scale, at);
+  if (plane.columns) columns.set(plane.columns);
+}
+
+/** Adds the sum of the rows `[first, end)` to `sums` `[width]`. */
+export function addRowSums(
+  { codes, scales, columns }: QuantisedRows,
+  first: number,
+  end: number,
+  sums: Float64Array,
+): void {
+  const width = columns.length;
+  const zero = codes instanceof Uint8Array ? ZERO_CODE : 0;
+  for (let row = first; row < end; row++) {
+    const scale = scales[row] ?? 0;
+    for (let i = 0; i < width; i++) {
+      const code = (codes[row * width + i] ?? 0) - zero;
+      sums[i] = (sums[i] ?? 0) + scale * code * (columns[i] ?? 0);
+    }
+  }
+}
+
+/** What the activation functions never fall below, downwards rounded. */
+const LEAST: Readonly<Record<VitConfig['activation'], number>> = {
+  gelu: -0.16998,
+  'gelu-tanh': -0.17005,
+  'quick-gelu': -0.16362,
+  silu: -0.27847,
+};
+
+/**
+ * How far what `fc2` reads is moved up before it is rounded, so that none of its numbers is negative and all eight bits
+ * hold magnitude; 0 where there is no bound (the two branches of a gated MLP).
+ */
+export function hiddenShift({ mlp, activation }: VitConfig): number {
+  return mlp === 'plain' ? -LEAST[activation] : 0;
+}
