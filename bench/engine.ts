@@ -1,12 +1,13 @@
 /**
  * The engine against what else could run the network: static sessions, transformers.js, masks; alone and through HTTP, on one
- * worker and two. `node bench/engine.ts [--quick] [--json] [--out folder] [--only cells|http|throughput]`
+ * worker and two. `node bench/engine.ts [--quick] [--json] [--out folder] [--only cells|http|throughput|memory] [--size Ti|S|B]`
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type CellPlan, measureCells } from './engine/cells.ts';
 import { measureHttp } from './engine/http.ts';
+import { measureMemory, type Resident } from './engine/memory.ts';
 import { openNetwork } from './engine/networks.ts';
 import type { Measurement } from './engine/race.ts';
 import { line, report } from './engine/report.ts';
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     out: { type: 'string' },
     only: { type: 'string' },
+    size: { type: 'string' },
   },
 });
 
@@ -34,13 +36,14 @@ const QUICK: CellPlan = {
 const WHOLE: CellPlan = {
   units: [0.25, 0.5, 0.75],
   tokens: [0.5, 0.75],
-  batches: [1, 8],
+  batches: [1],
   threads: [1, 2],
-  rounds: { seconds: 60, least: 7, most: 60 },
+  rounds: { seconds: 45, least: 7, most: 60 },
 };
 
 const where = machine();
 const measurements: Measurement[] = [];
+const memory: Resident[] = [];
 function done(found: readonly Measurement[]): void {
   measurements.push(...found);
   for (const one of found) {
@@ -50,12 +53,15 @@ function done(found: readonly Measurement[]): void {
 }
 
 const wanted = (part: string) => values.only === undefined || values.only === part;
-const sizes: readonly Size[] = values.quick ? ['S'] : ['Ti', 'S', 'B'];
+const sizes = (values.quick ? ['S'] : ['Ti', 'S', 'B']).filter(
+  (size): size is Size => values.size === undefined || values.size === size,
+);
 const parts = values.quick ? { seconds: 5, least: 3, most: 20 } : { seconds: 40, least: 8, most: 100 };
 for (const size of sizes) {
   const network = await openNetwork(size);
   if (wanted('cells')) await measureCells(network, values.quick ? QUICK : WHOLE, done);
   if (wanted('throughput') && size === 'S') done(await measureThroughput(network, parts));
+  if (wanted('memory') && size !== 'Ti') memory.push(...(await measureMemory(network)));
   if (wanted('http') && (size === 'B' || values.quick)) done(await measureHttp(network, parts));
 }
 
@@ -67,7 +73,7 @@ const absent = hasTransformers
 for (const sentence of absent) process.stderr.write(`${sentence}\n`);
 const notes = await readFile(join(import.meta.dirname, 'engine/notes.md'), 'utf8').catch(() => '');
 const command = `node bench/engine.ts --out bench/results${values.quick ? ' --quick' : ''}`;
-const text = report({ command, measurements, absent, where }, notes);
+const text = report({ command, measurements, memory, absent, where }, notes);
 if (!values.json) process.stdout.write(text);
 if (values.out !== undefined) {
   await mkdir(values.out, { recursive: true });

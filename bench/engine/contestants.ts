@@ -71,7 +71,14 @@ export async function openMasked(task: Task): Promise<Opened> {
 export async function openElastic(task: Task): Promise<Opened> {
   const { config, tensors, ladder, pixels, batch, threads } = task;
   const variants = ladder.map(({ variant }) => variant);
-  const model = await createOnnxModel({ config, variants, device: 'cpu', workers: 1, threads });
+  const model = await createOnnxModel({
+    config,
+    variants,
+    device: 'cpu',
+    workers: 1,
+    threads,
+    precisions: ['fp32', 'int8'],
+  });
   for (const increment of increments(config, tensors, variants)) await model.install(increment);
   const contestants = ladder.flatMap(({ name }, level) =>
     model.precisions.map((precision): Contestant => {

@@ -1,53 +1,29 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import sharp from 'sharp';
-import { publishCheckpoint } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { startServer } from '../../src/host/index.ts';
-import { memoryStore, type ObjectStore } from '../../src/storage/index.ts';
-import { fullVariant } from '../../src/vit/index.ts';
+import { memoryStore } from '../../src/storage/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
-import { increments } from './ladder.ts';
+import { benchLadder, increments } from './ladder.ts';
 import type { Network } from './networks.ts';
+import { publish } from './publish.ts';
 import { type Contestant, type Measurement, type Rounds, race, timed } from './race.ts';
-
-/** A published checkpoint of one level, the full network, that says it is as faithful in int8 as in fp32. */
-export async function publish(store: ObjectStore, { config, tensors }: Network): Promise<void> {
-  const order = (count: number) =>
-    Array.from({ length: config.depth }, () => Array.from({ length: count }, (_, i) => i));
-  const fidelity = { mean: 1, p5: 1 };
-  const digest = '0'.repeat(64);
-  await publishCheckpoint(store, {
-    model: 'bench',
-    config: { ...config, classes: 0 },
-    tensors: new Map([...tensors].filter(([name]) => !name.startsWith('head.'))),
-    units: { heads: order(config.heads), channels: order(config.channels) },
-    levels: [{ ...fullVariant(config), fidelity: { fp32: fidelity, int8: fidelity } }],
-    ranking: new Map(),
-    keepFp32: [],
-    provenance: {
-      tool: 'bench',
-      recipe: {},
-      seed: 0,
-      path: 'bench',
-      source: { weights: digest, config: digest },
-      images: { digest, used: 0, skipped: 0 },
-    },
-  });
-}
 
 /** A request with a 500 x 375 JPEG over loopback, against decoding and the engine alone in the same process. */
 export async function measureHttp(network: Network, rounds: Rounds): Promise<Measurement[]> {
   const { config, tensors, name } = network;
   const store = memoryStore();
-  await publish(store, network);
+  const ladder = benchLadder(config, [0.5], []);
+  await publish(store, network, ladder);
   const server = await startServer({ store, port: 0, workers: 1, pollMs: 0 });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const engine = await createOnnxModel({
     config,
-    variants: [fullVariant(config)],
+    variants: ladder.map(({ variant }) => variant),
     device: 'cpu',
     workers: 1,
+    precisions: ['fp32', 'int8'],
   });
   try {
     await server.loaded();
@@ -62,7 +38,9 @@ export async function measureHttp(network: Network, rounds: Rounds): Promise<Mea
       precision,
       peers: [`decode + engine ${precision}, full`],
       run: () =>
-        timed(async () => engine.embed(await decoder.decode(image, config), 1, { level: 0, precision })),
+        timed(async () =>
+          engine.embed(await decoder.decode(image, config), 1, { level: ladder.length - 1, precision }),
+        ),
     };
     const http: Contestant = {
       ...alone,

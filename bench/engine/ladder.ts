@@ -1,4 +1,10 @@
-import type { LevelWeights } from '../../src/checkpoint/index.ts';
+import {
+  coarse,
+  columnScales,
+  type LevelWeights,
+  splitPlanes,
+  type WeightTensor,
+} from '../../src/checkpoint/index.ts';
 import { LadderRows } from '../../src/engine/ladder-rows.ts';
 import { flops, fullVariant, type TensorMap, type Variant, type VitConfig } from '../../src/vit/index.ts';
 
@@ -39,7 +45,7 @@ function byTokens(config: VitConfig, share: number): Variant {
   }
 }
 
-/** What a checkpoint would give for each level, units as stored. */
+/** What a checkpoint would give for each level, units as stored: the numbers of the high plane, with its codes. */
 export function increments(
   config: VitConfig,
   tensors: TensorMap,
@@ -50,11 +56,14 @@ export function increments(
     level,
     shared: new Map(level === 0 ? [...tensors].filter(([name]) => rows.tensors.shared.has(name)) : []),
     increments: new Map(
-      rows.tensors.units.map((tensor) => {
+      rows.tensors.units.map((tensor): [string, WeightTensor] => {
         const { first, rows: count } = rows.rows(tensor, level);
-        const { shape, data } = tensors.get(tensor.name) ?? { shape: [], data: new Float32Array() };
-        const own = data.slice(first * tensor.rowLength, (first + count) * tensor.rowLength);
-        return [tensor.name, { shape: [count, ...shape.slice(1)], data: own }] as const;
+        const whole = tensors.get(tensor.name) ?? { shape: [], data: new Float32Array() };
+        const data = whole.data.slice(first * tensor.rowLength, (first + count) * tensor.rowLength);
+        const own = { shape: [count, ...whole.shape.slice(1)], data };
+        if (!tensor.name.endsWith('.weight')) return [tensor.name, own];
+        const plane = splitPlanes(own, columnScales(tensor.name, whole));
+        return [tensor.name, { ...coarse(plane), plane }];
       }),
     ),
     corrections: new Map(),

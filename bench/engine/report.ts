@@ -1,3 +1,4 @@
+import { memoryTable, type Resident } from './memory.ts';
 import type { Measurement } from './race.ts';
 import { targetTable } from './targets.ts';
 
@@ -5,6 +6,7 @@ import { targetTable } from './targets.ts';
 export interface Report {
   readonly command: string;
   readonly measurements: readonly Measurement[];
+  readonly memory: readonly Resident[];
   /** Contestants that could not take part, and why. */
   readonly absent: readonly string[];
   /** The machine, described before the run loaded it. */
@@ -12,7 +14,7 @@ export interface Report {
 }
 
 /** The whole result as Markdown. `notes` explains it and is written by hand. */
-export function report({ command, measurements, absent, where }: Report, notes: string): string {
+export function report({ command, measurements, memory, absent, where }: Report, notes: string): string {
   return `# The engine
 
 Made by \`${command}\`. ${where}
@@ -23,9 +25,10 @@ operator and run by the library in a process of its own; \`0/1 masks\`: the full
 levels and precisions. Ratios are to the static fp32 session of the full network unless \`to\` says otherwise.
 ${absent.map((line) => `\n${line}`).join('\n')}
 
-${targetTable(measurements)}
+${targetTable(measurements, memory)}
 
 ${notes}
+${memory.length > 0 ? `## Memory\n\n${memoryTable(memory)}\n` : ''}
 ${cells(measurements)
   .map((lines) => section(lines))
   .join('\n\n')}

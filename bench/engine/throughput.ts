@@ -27,7 +27,14 @@ export async function measureThroughput(
   const variants = [fullVariant(config)];
   const models = await Promise.all(
     ARRANGEMENTS.map(({ workers, threads }) =>
-      createOnnxModel({ config, variants, device: 'cpu', workers, threads }),
+      createOnnxModel({
+        config,
+        variants,
+        device: 'cpu',
+        workers,
+        threads,
+        precisions: ['fp32', 'int8'],
+      }),
     ),
   );
   try {
