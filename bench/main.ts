@@ -5,7 +5,16 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-const BENCHMARKS = ['engine', 'decode', 'overhead', 'budgets', 'overload', 'fidelity', 'coldstart'] as const;
+const BENCHMARKS = [
+  'engine',
+  'decode',
+  'batching',
+  'overhead',
+  'budgets',
+  'overload',
+  'fidelity',
+  'coldstart',
+] as const;
 
 const words = process.argv.slice(2);
 const chosen = words.filter((word) => (BENCHMARKS as readonly string[]).includes(word));
