@@ -229,6 +229,36 @@ describe('shutting down', () => {
     await drain;
     expect((await Promise.all(accepted)).every((outcome) => 'level' in outcome)).toBe(true);
   });
+
+  it('takes the images of a request that was counted in, however many are still to come, and waits for it', async () => {
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const leave = scheduler.enter();
+    const embed = (entered: boolean) =>
+      scheduler.embed({
+        model,
+        pixels: Float32Array.of(0),
+        budget: {},
+        tier: 'open',
+        arrived: clock.now(),
+        entered,
+      });
+    const first = embed(true);
+    let drained = false;
+    const drain = scheduler.drain().then(() => {
+      drained = true;
+    });
+    await clock.run();
+    expect((await first).plan.level).toBe(2);
+    // Its next image is only decoded now; somebody else's is refused.
+    await expect(embed(false)).rejects.toMatchObject({ code: 'draining' });
+    expect(() => scheduler.enter()).toThrow(/shutting down/);
+    const second = embed(true);
+    await clock.run();
+    expect((await second).plan.level).toBe(2);
+    expect(drained).toBe(false);
+    leave();
+    await drain;
+  });
 });
 
 describe('budgets under load', () => {
