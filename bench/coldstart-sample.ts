@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 const MAIN = join(import.meta.dirname, '../dist/src/cli/main.js');
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 600_000;
 
 /** One cold start. */
 export interface ColdStart {

@@ -67,24 +67,22 @@ async function main(): Promise<void> {
   const gateway = needsServer && (await cephInstalled()) ? await startGateway() : undefined;
   if (needsServer && !gateway) process.stderr.write('No radosgw here: only the file system is measured.\n');
   try {
+    const kept = await keptSamples();
     const samples = await measure(folder, gateway);
-    const before = values.samples === undefined ? '' : await readFile(values.samples, 'utf8').catch(() => '');
-    const kept = [
-      ...before
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Sample),
-      ...samples,
-    ];
-    if (values.samples !== undefined)
-      await appendFile(values.samples, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
-    const tables = coldStartTables(kept, { delayMs: DELAY_MS });
+    const tables = coldStartTables([...kept, ...samples], { delayMs: DELAY_MS });
     if (values.out === undefined) process.stderr.write(`${tables}\n`);
     else await writeFile(join(values.out, 'coldstart.md'), tables);
   } finally {
     await gateway?.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What earlier runs have measured. */
+async function keptSamples(): Promise<Sample[]> {
+  const text = values.samples === undefined ? '' : await readFile(values.samples, 'utf8').catch(() => '');
+  const lines = text.split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as Sample); // as written below
 }
 
 async function measure(
@@ -151,6 +149,7 @@ async function measure(
           if (contestant === 'warm cache' && !proxy) continue;
           const sample = await start(contestant);
           samples.push(sample);
+          if (values.samples !== undefined) await appendFile(values.samples, `${JSON.stringify(sample)}\n`);
           if (values.json) process.stdout.write(`${JSON.stringify(sample)}\n`);
           else process.stderr.write(`${own.name} ${link} ${contestant}: ${sample.first.toFixed(2)} s\n`);
         }

@@ -14,6 +14,7 @@ const BENCHMARKS = [
   'overload',
   'fidelity',
   'coldstart',
+  'autoscale',
 ] as const;
 
 const words = process.argv.slice(2);
