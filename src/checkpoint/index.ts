@@ -24,7 +24,7 @@ export {
   PrecisionSchema,
 } from './manifest.ts';
 export type { HighPlane } from './planes.ts';
-export { coarse, columnScales, roundedToPlanes, splitPlanes } from './planes.ts';
+export { coarse, columnScales, columnsAreOutputs, roundedToPlanes, splitPlanes } from './planes.ts';
 export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
 export type { Published, PublishOptions } from './writer.ts';

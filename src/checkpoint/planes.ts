@@ -28,7 +28,7 @@ export interface HighPlane {
  * @returns `[D]`, or `undefined` for other tensors
  */
 export function columnScales(name: string, { shape, data }: Tensor): Float32Array | undefined {
-  if (!/\.(attn\.proj|mlp\.fc2)\.weight$/.test(name)) return undefined;
+  if (!columnsAreOutputs(name)) return undefined;
   const width = shape.at(-1) ?? 1;
   const largest = new Float32Array(width);
   for (let i = 0; i < data.length; i++) {
@@ -37,6 +37,9 @@ export function columnScales(name: string, { shape, data }: Tensor): Float32Arra
   }
   return largest.map((value) => (value > 0 ? 2 ** Math.max(LEAST_EXPONENT, Math.ceil(Math.log2(value))) : 1));
 }
+
+/** Whether the columns of a unit matrix are outputs and its rows inputs, which are units; of the others rows are outputs. */
+export const columnsAreOutputs = (name: string): boolean => /\.(attn\.proj|mlp\.fc2)\.weight$/.test(name);
 
 /** A column of smaller numbers is as good as empty; dividing by less than this would leave float32's range. */
 const LEAST_EXPONENT = -100;

@@ -54,11 +54,23 @@ async function inGraph(
   g.output('y', output, 'float', ['n', outputs]);
   const tensor = `${name}.weight`;
   const planes = splitPlanes(weight, columnScales(`blocks.0.${tensor}`, weight));
-  const codes = weights === 'int8' ? planes.high : Uint8Array.from(planes.high, (code) => code + 128);
+  // Where rows are outputs, the product reads the codes transposed.
+  const outputFirst = layout === 'output-first';
+  const high = outputFirst
+    ? Int8Array.from(
+        planes.high,
+        (_, i) => planes.high[(i % layer.rows) * D + Math.floor(i / layer.rows)] ?? 0,
+      )
+    : planes.high;
+  const codes = weights === 'int8' ? high : Uint8Array.from(high, (code) => code + 128);
   const tensors: Record<string, PlainTensor> = {
     x: { type: 'float32', dims: [ROWS, inputs], data: input },
     bias: { type: 'float32', dims: [outputs], data: bias },
-    [codesInput(tensor)]: { type: weights, dims: [layer.rows, D], data: codes },
+    [codesInput(tensor)]: {
+      type: weights,
+      dims: outputFirst ? [D, layer.rows] : [layer.rows, D],
+      data: codes,
+    },
     [scalesInput(tensor)]: { type: 'float32', dims: [layer.rows], data: planes.scale },
     [columnsInput(tensor)]: {
       type: 'float32',

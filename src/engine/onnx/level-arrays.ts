@@ -1,4 +1,10 @@
-import { breather, type LevelWeights, type Precision } from '../../checkpoint/index.ts';
+import {
+  breather,
+  columnsAreOutputs,
+  type HighPlane,
+  type LevelWeights,
+  type Precision,
+} from '../../checkpoint/index.ts';
 import type { Variant, VitConfig } from '../../vit/index.ts';
 import { LadderRows } from '../ladder-rows.ts';
 import { keptUnits, product, type UnitTensor } from '../network-tensors.ts';
@@ -6,12 +12,15 @@ import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
 import type { ArrayView, PlainTensor } from './protocol.ts';
 import {
   addRowSums,
+  type Codes,
   emptyRows,
   hiddenShift,
   isQuantised,
+  planeOf,
   putRows,
   type Quantisation,
   type QuantisedRows,
+  transposedCodes,
 } from './quantisation.ts';
 import { type NumberArray, shared, sharedFloats } from './shared-arrays.ts';
 import { codesInput, columnsInput, scalesInput } from './unit-linear.ts';
@@ -27,6 +36,8 @@ export class LevelArrays extends LadderRows {
   readonly #quantisation: Quantisation;
   readonly #common = new Map<string, NumberArray>();
   readonly #quantised = new Map<string, QuantisedRows>();
+  /** Transposed codes of matrices whose rows are outputs, without corrections, by level and tensor. */
+  readonly #outputs = new Map<string, Codes>();
   /** Sums of the rows of `fc2` that a level keeps, `[D]`, by level and tensor. */
   readonly #sums = new Map<string, Float64Array>();
   readonly #levels: Arrays[] = [];
@@ -44,10 +55,13 @@ export class LevelArrays extends LadderRows {
     for (const tensor of this.tensors.units) {
       const length = (full ? keptUnits(tensor, full) : 0) * tensor.rowLength;
       if (this.#inFloat(tensor.name)) this.#common.set(tensor.name, sharedFloats(length));
-      if (this.#inCodes(tensor.name)) {
+      if (!this.#inCodes(tensor.name)) continue;
+      if (columnsAreOutputs(tensor.name)) {
         const rows = emptyRows(quantisation, length / config.width, config.width);
         this.#quantised.set(tensor.name, rows);
         this.#put(this.#common, tensor.name, rows);
+      } else {
+        this.#common.set(scalesInput(tensor.name), sharedFloats(length / config.width));
       }
     }
   }
@@ -65,20 +79,25 @@ export class LevelArrays extends LadderRows {
   /** Takes the rows of the next level behind those of the levels before it. */
   async add(increment: LevelWeights): Promise<void> {
     const { level } = increment;
+    const { width } = this.config;
+    const own = new Map<string, NumberArray>();
     const breathe = breather();
     for (const tensor of this.tensors.units) {
-      const given = increment.increments.get(tensor.name);
-      if (!given) continue;
-      const at = this.rows(tensor, level).first * tensor.rowLength;
-      if (this.#inFloat(tensor.name)) this.#common.get(tensor.name)?.set(given.data, at);
-      const rows = this.#quantised.get(tensor.name);
-      if (rows) putRows(tensor.name, given, rows, at / this.config.width);
-      await breathe(product(given.shape));
+      const { name, rowLength } = tensor;
+      const given = increment.increments.get(name);
+      const at = this.rows(tensor, level).first * rowLength;
+      if (given && this.#inFloat(name)) this.#common.get(name)?.set(given.data, at);
+      const plane = given && this.#inCodes(name) ? planeOf(name, given) : undefined;
+      const rows = this.#quantised.get(name);
+      if (rows && plane) putRows(plane, rows, at / width);
+      else if (!rows && this.#inCodes(name)) this.#putOutputs(own, level, name, at / width, plane);
+      await breathe(given ? product(given.shape) : 0);
     }
     for (const [name, { data }] of increment.shared) {
       if (this.tensors.shared.has(name)) this.#common.set(name, shared(data));
     }
-    this.#levels[level] = await this.#ownArrays(increment);
+    await this.#putCorrections(own, increment);
+    this.#levels[level] = own;
   }
 
   /** The graph inputs of a level. */
@@ -97,9 +116,9 @@ export class LevelArrays extends LadderRows {
       const { name } = tensor;
       const dims = unitDims(this.config, tensor, keptUnits(tensor, variant));
       if (precision === 'int8' && this.#inCodes(name)) {
-        view(codesInput(name), codesInput(name), dims);
+        view(codesInput(name), codesInput(name), columnsAreOutputs(name) ? dims : dims.toReversed());
         view(scalesInput(name), scalesInput(name), dims.slice(0, 1));
-        view(columnsInput(name), columnsInput(name), dims.slice(1));
+        if (columnsAreOutputs(name)) view(columnsInput(name), columnsInput(name), dims.slice(1));
       } else {
         view(name, name, dims);
       }
@@ -111,24 +130,50 @@ export class LevelArrays extends LadderRows {
     return { views, tensors: { merge: mergeInput(this.config, variant) } };
   }
 
-  async #ownArrays({ level, corrections }: LevelWeights): Promise<Arrays> {
-    const own = new Map<string, NumberArray>();
+  /** Codes of a matrix whose rows are outputs: with the rows that the level adds, or those of the level before it. */
+  #putOutputs(
+    own: Map<string, NumberArray>,
+    level: number,
+    name: string,
+    at: number,
+    plane: HighPlane | undefined,
+  ): void {
+    const before = this.#outputs.get(ownName(level - 1, name));
+    const nothing = new Int8Array();
+    const codes =
+      before && !plane
+        ? before
+        : transposedCodes(this.#quantisation, this.config.width, before ?? nothing, plane?.high ?? nothing);
+    this.#outputs.set(ownName(level, name), codes);
+    own.set(ownName(level, codesInput(name)), codes);
+    const scales = this.#common.get(scalesInput(name));
+    if (plane) scales?.set(plane.scale, at);
+  }
+
+  async #putCorrections(own: Map<string, NumberArray>, { level, corrections }: LevelWeights): Promise<void> {
     const codes = new Map<string, QuantisedRows>();
+    const { width } = this.config;
     const breathe = breather();
     for (const [name, tensor] of corrections) {
       const elements = product(tensor.shape);
       if (this.#inFloat(name)) own.set(ownName(level, name), shared(tensor.data));
       // The full network is not corrected: what it has of its own are the same weights with more digits.
       if (this.#inCodes(name) && !this.#isFull(level)) {
-        const rows = emptyRows(this.#quantisation, elements / this.config.width, this.config.width);
-        putRows(name, tensor, rows);
-        codes.set(name, rows);
-        this.#put(own, ownName(level, name), rows);
+        const plane = planeOf(name, tensor);
+        if (columnsAreOutputs(name)) {
+          const rows = emptyRows(this.#quantisation, elements / width, width);
+          putRows(plane, rows);
+          codes.set(name, rows);
+          this.#put(own, ownName(level, name), rows);
+        } else {
+          const transposed = transposedCodes(this.#quantisation, width, new Int8Array(), plane.high);
+          own.set(ownName(level, codesInput(name)), transposed);
+          own.set(ownName(level, scalesInput(name)), shared(plane.scale));
+        }
       }
       await breathe(elements);
     }
     this.#shiftBiases(level, own, codes);
-    return own;
   }
 
   /** What `fc2` reads is shifted in eight bits; its bias has the product of the shift with its weights taken off. */

@@ -53,13 +53,14 @@ function quantisedLinear(
   weights: 'uint8' | 'int8',
 ): Value {
   const tensor = `${name}.weight`;
-  const codes = g.input(codesInput(tensor), weights, [rows, config.width]);
+  const shape = layout === 'output-first' ? [config.width, rows] : [rows, config.width];
+  const codes = g.input(codesInput(tensor), weights, shape);
   const scales = g.input(scalesInput(tensor), 'float', [rows]);
   const read = layout === 'input-first' ? g.op('Mul', [shifted(g, input, shift), scales]) : input;
   const { quantised, scale, zero } = quantisedByRow(g, read, shift > 0);
   const product = g.contrib('MatMulIntegerToFloat', [
     quantised,
-    layout === 'output-first' ? g.op('Transpose', [codes], { perm: [1, 0] }) : codes,
+    codes,
     g.float(1),
     layout === 'output-first' ? scales : g.input(columnsInput(tensor), 'float', [config.width]),
     g.byte(zero),

@@ -49,7 +49,11 @@ export function testLadder(config: VitConfig): TestLevel[] {
     },
     {
       variant: { heads: [1, 2, 3], channels: [5, 1, 7], merge: [3, 1, 2] },
-      corrections: own({ 'blocks.1.mlp.fc2.weight': 1, 'blocks.0.attn.proj.weight': perHead }),
+      corrections: own({
+        'blocks.1.mlp.fc2.weight': 1,
+        'blocks.0.attn.proj.weight': perHead,
+        'blocks.0.mlp.fc1.weight': 5,
+      }),
     },
     { variant: { heads: [3, 3, 3], channels: [5, 7, 7], merge: [2, 0, 3] }, corrections: new Map() },
     { variant: fullVariant(config), corrections: new Map() },
