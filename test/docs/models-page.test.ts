@@ -52,8 +52,8 @@ describe('the page of models', () => {
       },
     });
     const last = manifest.ladder.at(-1);
-    const { parameters, stored, worker } = ladderBytes(config);
-    expect(worker).toBe(last?.memory);
+    const { parameters, stored, memory } = ladderBytes(config);
+    expect(memory).toBe(last?.memory);
     expect(stored).toBe((last?.end ?? 0) - manifest.weights.header);
     expect(parameters).toBe(last?.params);
   });
