@@ -6,6 +6,7 @@ export { type GatewayLog, gatewayLog, type LogFormat } from './log.ts';
 export { openApiDocument } from './openapi.ts';
 export type { Asset, FetchImage, GatewayOptions } from './options.ts';
 export { problemResponse } from './problem-response.ts';
+export { project, type VectorOptions } from './project.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { EmbeddingsResponse, ModelResponse } from './request-schemas.ts';
 export type { Trace, Tracer } from './tracing.ts';

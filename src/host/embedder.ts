@@ -1,6 +1,7 @@
 import { type Budget, type Plan, plan } from '../budget/index.ts';
 import { openCheckpoint } from '../checkpoint/index.ts';
 import { createModel, ladderOptions, type ModelOptions, type PrecisionChoice } from '../engine/index.ts';
+import { project } from '../gateway/index.ts';
 import { ServedModel, systemClock } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
@@ -14,7 +15,7 @@ export interface Embedder {
   /** @throws Problem('budget-unsatisfiable') */
   plan(budget: Budget): Plan;
   /**
-   * @returns `[embeddingWidth]`, not normalised
+   * @returns `[embeddingWidth]`, of length 1 unless the embedder was told otherwise
    * @throws Problem('undecodable-image'), ('too-many-pixels'), ('aborted')
    */
   embed(image: Uint8Array, chosen: Plan, signal?: AbortSignal): Promise<Float32Array>;
@@ -27,10 +28,12 @@ export async function openEmbedder(
   model: string,
   options: Pick<ModelOptions, 'device'> & {
     readonly precision?: PrecisionChoice;
+    /** Scale every embedding to length 1, as the gateway does. @default true */
+    readonly normalize?: boolean;
     readonly signal?: AbortSignal;
   } = {},
 ): Promise<Embedder> {
-  const { signal, precision, ...engineOptions } = options;
+  const { signal, precision, normalize = true, ...engineOptions } = options;
   const { digest, manifest, levels } = await openCheckpoint(store, model, signal ? { signal } : {});
   const { config, ladder } = manifest;
   const engine = await createModel({ ...ladderOptions(manifest, precision), ...engineOptions });
@@ -55,7 +58,9 @@ export async function openEmbedder(
       }),
     async embed(image, { level, precision }, aborted) {
       const pixels = await decoder.decode(image, config, aborted ? { signal: aborted } : {});
-      return await engine.embed(pixels, 1, { level, precision, ...(aborted && { signal: aborted }) });
+      const signal = aborted && { signal: aborted };
+      const embedding = await engine.embed(pixels, 1, { level, precision, ...signal });
+      return project(embedding, undefined, { normalize });
     },
     close: () => served.retire(),
   };

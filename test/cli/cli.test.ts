@@ -86,6 +86,9 @@ describe('the command line', () => {
       .map((line) => JSON.parse(line));
     expect(lines[0]).toMatchObject({ level: 1 });
     expect(lines[0].embedding).toHaveLength(192);
+    expect(Math.hypot(...lines[0].embedding)).toBeCloseTo(1, 5);
+    const raw = await concertina('embed', join(IMAGES, 'fish-1.jpg'), '--store', store, '--no-normalize');
+    expect(Math.hypot(...JSON.parse(raw.out).embedding)).toBeGreaterThan(2);
     expect(lines[1]).toMatchObject({ error: { code: 'undecodable-image' } });
   });
 

@@ -37,6 +37,7 @@ describe('a bulk batch', () => {
     ]);
     expect(lines[0]).toMatchObject({ level: 1, fidelity: 0.9 });
     expect(lines[0].embedding).toHaveLength(12);
+    expect(Math.hypot(...lines[0].embedding)).toBeCloseTo(1, 5);
     expect(lines[0].embedding).not.toEqual(lines[3].embedding);
   });
 

@@ -17,6 +17,7 @@ interface EmbedFlags {
   readonly model?: string;
   readonly budget?: string;
   readonly out?: string;
+  readonly normalize: boolean;
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
   readonly precision: 'auto' | 'fp32' | 'int8';
 }
@@ -30,6 +31,7 @@ export function embed(console: Console): Command {
     .option('--model <id>', 'name of the model (default: the only one)')
     .option('--budget <terms>', 'as in the Compute-Budget header: "flops=0.7" or "latency=20, fidelity=0.9"')
     .option('--out <file>', 'write JSON lines here instead of standard output')
+    .option('--no-normalize', 'embeddings as the network gives them, not scaled to length 1')
     .addOption(deviceOption())
     .addOption(precisionOption())
     .addHelpText(
@@ -47,6 +49,7 @@ export function embed(console: Console): Command {
       const embedder = await openEmbedder(store, name, {
         device: flags.device,
         precision: flags.precision,
+        normalize: flags.normalize,
         signal,
       });
       const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
