@@ -4,12 +4,16 @@ import { startGatewayProcess } from '../support/gateway-process.ts';
 import { picture } from '../support/pictures.ts';
 
 const CONNECTIONS = 10_000;
+/** The gateway keeps an idle connection for 65 s; on a slow machine the first ones are older than that at the end. */
+const KEPT_MS = 60_000;
 
 /** Promise: ten thousand idle callers do not keep the next one waiting. */
 describe.skipIf(process.platform !== 'linux')('ten thousand keep-alive connections', () => {
   it('stay open, are answered, and others are served meanwhile', async () => {
     const gateway = await startGatewayProcess();
     const sockets: Socket[] = [];
+    const answered = new Map<Socket, number>();
+    let closedEarly = 0;
     try {
       for (let first = 0; first < CONNECTIONS; first += 250) {
         await Promise.all(
@@ -19,7 +23,13 @@ describe.skipIf(process.platform !== 'linux')('ten thousand keep-alive connectio
               new Promise<void>((done, fail) => {
                 const socket = connect(gateway.port, '127.0.0.1');
                 socket.once('error', fail);
-                socket.once('data', () => done());
+                socket.once('data', () => {
+                  answered.set(socket, performance.now());
+                  done();
+                });
+                socket.once('close', () => {
+                  if (performance.now() - (answered.get(socket) ?? 0) < KEPT_MS) closedEarly++;
+                });
                 socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
                 sockets.push(socket);
               }),
@@ -35,7 +45,8 @@ describe.skipIf(process.platform !== 'linux')('ten thousand keep-alive connectio
       });
       expect(response.status).toBe(200);
       expect(performance.now() - began).toBeLessThan(2000);
-      expect(sockets.filter((socket) => socket.destroyed)).toEqual([]);
+      expect(closedEarly).toBe(0);
+      expect(answered.size).toBe(CONNECTIONS);
       const last = sockets.at(-1);
       const answer = new Promise<string>((done) => last?.once('data', (data) => done(String(data))));
       last?.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -45,5 +56,5 @@ describe.skipIf(process.platform !== 'linux')('ten thousand keep-alive connectio
       gateway.kill('SIGKILL');
       await gateway.exited;
     }
-  }, 120_000);
+  }, 240_000);
 });
