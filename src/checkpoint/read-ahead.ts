@@ -1,4 +1,4 @@
-/** Reads in flight at a time (bench/results/coldstart.md: more gains nothing on any link that was measured). */
+/** Reads in flight at a time (bench/results/range-reads.md: more gains little on the links that were measured). */
 const IN_FLIGHT = 8;
 /** Reads that are in flight or wait to be taken: the link stays busy while what came is being installed. */
 const AHEAD = 32;
