@@ -17,12 +17,20 @@ export function asStored(
   planes: 'high' | 'both' = 'both',
 ): TensorMap {
   if (storage === 'fp32') return tensors;
-  const stored = (name: string, tensor: Tensor): Tensor => {
-    if (storage === 'split' && name.startsWith('blocks.') && hasPlanes(name, tensor))
-      return roundedToPlanes(name, tensor, planes);
-    return isHalf(name, tensor) ? rounded(tensor) : tensor;
-  };
-  return new Map([...tensors].map(([name, tensor]) => [name, stored(name, tensor)]));
+  return new Map([...tensors].map(([name, tensor]) => [name, stored(name, tensor, storage, planes)]));
+}
+
+/** The same in place, one tensor at a time: of a large network there is no room for two. */
+export function makeAsStored(tensors: Map<string, Tensor>, storage: Recipe['storage']): TensorMap {
+  for (const [name, tensor] of tensors) tensors.set(name, stored(name, tensor, storage, 'both'));
+  return tensors;
+}
+
+function stored(name: string, tensor: Tensor, storage: Recipe['storage'], planes: 'high' | 'both'): Tensor {
+  if (storage === 'fp32') return tensor;
+  if (storage === 'split' && name.startsWith('blocks.') && hasPlanes(name, tensor))
+    return roundedToPlanes(name, tensor, planes);
+  return isHalf(name, tensor) ? rounded(tensor) : tensor;
 }
 
 function isHalf(name: string, { shape, data }: Tensor): boolean {

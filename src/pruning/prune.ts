@@ -8,7 +8,7 @@ import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import { fullVariant, readModel, type SourceModel, type Variant, type VitConfig } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
-import { asStored } from './as-stored.ts';
+import { makeAsStored } from './as-stored.ts';
 import { type Calibration, readCalibrationImages } from './calibration-images.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { fitPca } from './evolution/pca.ts';
@@ -55,8 +55,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const { report = silent, seed = 0 } = options;
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
-  // What is read is let go of as soon as it is what will be stored: of a large network there is no room for both.
-  let { tensors, ...source } = await readModel(files);
+  const source = await readModel(files);
   const { config } = source;
   const { recipe, criterion } = await resolveRecipe(options, config);
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
@@ -67,7 +66,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
       jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
     ),
   );
-  tensors = asStored(tensors, recipe.storage);
+  const tensors = makeAsStored(source.tensors, recipe.storage);
   const model = await createAnalysis({
     config,
     tensors,

@@ -18,8 +18,8 @@ export interface ModelFiles {
 
 export interface SourceModel {
   readonly config: VitConfig;
-  /** Canonical tensors (see `tensors.ts`), in the source's unit order. */
-  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Canonical tensors (see `tensors.ts`), in the source's unit order; the caller's to change. */
+  readonly tensors: Map<string, Tensor>;
   /**
    * sha256 of config.json and of the weights, hexadecimal. Weights in several files: of their digests in order, one a
    * line.

@@ -36,8 +36,12 @@ export interface OnnxAnalysisOptions {
  * Images that go through a graph together. Fixed, so that sums are made in the same order whatever the number of workers.
  */
 const CHUNK = { forward: 8, backward: 4 } as const;
-/** Arrangements of units, and sessions, that are kept for the next call. */
+/** Arrangements of units, and sessions with what they have allocated, that are kept for the next call. */
 const KEPT = { orders: 2, sessions: 8 } as const;
+/** The same of a large network: memory is worth more than a second. */
+const KEPT_OF_LARGE = { orders: 1, sessions: 1 } as const;
+/** Numbers of a large network. */
+const LARGE = 2.5e8;
 
 /** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
 export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
@@ -64,6 +68,7 @@ class OnnxAnalysis implements AnalysisModel {
   readonly #pool: WorkerPool;
   readonly #threads: number;
   readonly #full: AnalysisVariant;
+  readonly #kept: { readonly orders: number; readonly sessions: number };
   #calls = 0;
 
   constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
@@ -76,6 +81,8 @@ class OnnxAnalysis implements AnalysisModel {
     this.#threads = threads;
     this.#pool = engineThreads(workers);
     this.#full = { variant: fullVariant(config) };
+    const size = [...this.#arrays.values()].reduce((sum, { length }) => sum + length, 0);
+    this.#kept = size < LARGE ? KEPT : KEPT_OF_LARGE;
   }
 
   async embed(pixels: Float32Array, count: number, network = this.#full): Promise<Float32Array> {
@@ -227,7 +234,7 @@ class OnnxAnalysis implements AnalysisModel {
     await worker.ensure(key, async () => {
       for (const [name, data] of arranged) await worker.send({ kind: 'share', array: key + name, data });
     });
-    for (const old of worker.given('order ').slice(0, -KEPT.orders)) {
+    for (const old of worker.given('order ').slice(0, -this.#kept.orders)) {
       worker.lose(old);
       await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
     }
@@ -238,7 +245,7 @@ class OnnxAnalysis implements AnalysisModel {
     const arranged = this.#arranged.get(key) ?? this.#gather(units);
     this.#arranged.delete(key);
     this.#arranged.set(key, arranged);
-    for (const old of [...this.#arranged.keys()].slice(0, -KEPT.orders)) this.#arranged.delete(old);
+    for (const old of [...this.#arranged.keys()].slice(0, -this.#kept.orders)) this.#arranged.delete(old);
     return arranged;
   }
 
@@ -261,7 +268,7 @@ class OnnxAnalysis implements AnalysisModel {
       const options = { device: 'cpu', threads: this.#threads } as const;
       await worker.send({ kind: 'open', session, ...graph().encode(), options });
     });
-    for (const old of worker.given('session ').slice(0, -KEPT.sessions)) {
+    for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
       worker.lose(old);
       await worker.send({ kind: 'close', session: old.slice('session '.length) });
     }
