@@ -9,9 +9,9 @@ import { sharpDecoder } from '../src/vit/node.ts';
 import { contestants } from './fidelity-contestants.ts';
 import { createMeasure } from './fidelity-measure.ts';
 import { labelledSet } from './fidelity-pictures.ts';
-import { runContestant, stored } from './fidelity-run.ts';
+import { isFinished, runContestant, stored } from './fidelity-run.ts';
 import type { Row } from './fidelity-tables.ts';
-import { workFolder } from './fidelity-work.ts';
+import { digestOf, workFolder } from './fidelity-work.ts';
 
 export interface Comparison {
   readonly model: ModelFiles;
@@ -33,6 +33,8 @@ export interface Comparison {
   readonly ablation: boolean;
   /** Beginnings of the names of the contestants that run. */
   readonly only: readonly string[];
+  /** Only those that earlier runs have finished: for a page of what there is. */
+  readonly finished?: boolean | undefined;
   readonly report: Reporter;
 }
 
@@ -71,8 +73,6 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   const inputs = {
     model: source.digests,
     calibration: { digest: images.digest, fit: fit.count, held: held.count },
-    gallery: gallery.digest,
-    queries: queries.digest,
   };
   const tensors = stored(source.tensors, 'fp16');
   const firstByte = stored(source.tensors, 'first-byte');
@@ -85,11 +85,13 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
     const context = { config, tensors, model, images, seed: 0, report, steps };
     const measure = await createMeasure(model, { gallery, queries, held });
+    const arena = { context, measure, networks, pictures: digestOf([gallery.digest, queries.digest]) };
     const rows: Row[] = [];
     for (const contestant of contestants(comparison)) {
       if (contestant.ablation && !comparison.ablation) continue;
       if (!comparison.only.some((beginning) => contestant.name.startsWith(beginning))) continue;
-      rows.push({ contestant, measured: await runContestant({ context, measure, networks }, contestant) });
+      if (comparison.finished && !(await isFinished(arena, contestant))) continue;
+      rows.push({ contestant, measured: await runContestant(arena, contestant) });
     }
     const counts = {
       fit: fit.count,

@@ -30,8 +30,8 @@ export interface Scale {
 
 const UNIT_SHARES = [0.92, 0.83, 0.72, 0.62, 0.52];
 const JOINT_SHARES = [0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
-const ABLATED_UNIT_SHARES = [0.83, 0.72];
-const ABLATED_JOINT_SHARES = [0.6, 0.5, 0.4];
+const ABLATED_UNIT_SHARES = [0.72];
+const ABLATED_JOINT_SHARES = [0.5];
 
 type Settings = Record<string, z.core.util.JSONType>;
 type Parts = Partial<RecipeInput>;
@@ -105,12 +105,15 @@ function ablatedJoint(name: string, changes: Parts): Contestant {
 }
 
 function scaledReference({ fit, evaluations, fitnessImages }: Scale): RecipeInput {
-  const { criterion } = snapvitReference;
+  const { criterion, correction } = snapvitReference;
+  if (correction.kind !== 'sparsegpt') throw new RangeError('the reference recipe corrects with SparseGPT');
   if (criterion.kind !== 'snapvit' || !criterion.evolution) {
     throw new RangeError('the reference recipe evolves its factors');
   }
   return {
     ...snapvitReference,
+    // As many as the correction of `best` is fitted on.
+    correction: { ...correction, images: Math.min(64, fit) },
     criterion: {
       ...criterion,
       local: { ...criterion.local, images: fit },

@@ -16,6 +16,8 @@ import { digestOf, prefixed } from './fidelity-work.ts';
 export interface Arena {
   readonly context: PruningContext;
   readonly measure: Measure;
+  /** Digest of the labelled pictures that are measured on, in order. */
+  readonly pictures: string;
   readonly networks: Readonly<Record<Contestant['storage'], AnalysisModel>>;
 }
 
@@ -31,8 +33,7 @@ export async function runContestant(arena: Arena, contestant: Contestant): Promi
   const scores = await scoresOf(context, contestant);
   const { units, ...ranking } = rank(context.config, scores, recipe.protection);
   const ascending = shares.toSorted((a, b) => a - b);
-  const path = digestOf([recipe.criterion, recipe.protection, recipe.path, ascending]);
-  const planning = { ...context, steps: prefixed(context.steps, `path-${path}`) };
+  const planning = { ...context, steps: prefixed(context.steps, `path-${pathName(contestant)}`) };
   const variants = await jsonStep(planning.steps, 'variants', VariantsSchema.parse, () =>
     pathOf(recipe).plan(planning, { ...ranking, units }, ascending),
   );
@@ -40,23 +41,41 @@ export async function runContestant(arena: Arena, contestant: Contestant): Promi
   for (const share of wanted) {
     const variant = variants[ascending.indexOf(share)];
     if (!variant) throw new RangeError(`${contestant.name} has no level at ${share}`);
-    const name = `${digestOf([path, recipe.correction])}-${share}`;
+    const name = levelName(contestant, share);
     const parse = (json: unknown) => MeasuredSchema.parse(json);
-    const level = await jsonStep(
-      context.steps,
-      `measured-${name}-${storage}-${retrieval}`,
-      parse,
-      async () => {
-        const corrected = await correctedTensors(context, contestant, { variant, units, name });
-        const replaced = corrected && stored(corrected, storage);
-        const network = { variant, units, ...(replaced && { replaced }) };
-        return measure.level(networks[storage], share, network, retrieval);
-      },
-    );
+    const level = await jsonStep(context.steps, measuredName(arena, contestant, share), parse, async () => {
+      const corrected = await correctedTensors(context, contestant, { variant, units, name });
+      const replaced = corrected && stored(corrected, storage);
+      const network = { variant, units, ...(replaced && { replaced }) };
+      return measure.level(networks[storage], share, network, retrieval);
+    });
     context.report.note(JSON.stringify(level));
     levels.push(level);
   }
   return levels;
+}
+
+/** Whether all levels of a contestant have been measured in earlier runs. */
+export async function isFinished(
+  arena: Pick<Arena, 'context' | 'pictures'>,
+  contestant: Contestant,
+): Promise<boolean> {
+  const { steps } = arena.context;
+  const names = contestant.measured.map((share) => measuredName(arena, contestant, share));
+  return (await Promise.all(names.map((name) => steps.load(name)))).every(Boolean);
+}
+
+function pathName({ recipe, shares }: Contestant): string {
+  return digestOf([recipe.criterion, recipe.protection, recipe.path, shares.toSorted((a, b) => a - b)]);
+}
+
+function levelName(contestant: Contestant, share: number): string {
+  return `${digestOf([pathName(contestant), contestant.recipe.correction])}-${share}`;
+}
+
+function measuredName({ pictures }: Pick<Arena, 'pictures'>, contestant: Contestant, share: number): string {
+  const { storage, retrieval } = contestant;
+  return `measured-${pictures}-${levelName(contestant, share)}-${storage}-${retrieval}`;
 }
 
 const counts = z.array(z.number().int().nonnegative());

@@ -19,8 +19,16 @@ const PLOTTED = [
   'best',
 ];
 
-/** The whole of the results. */
-export function document(compared: readonly Compared[], where: string): string {
+const INTRODUCTION = `# Fidelity of pruning methods
+
+Made by \`node bench/fidelity.ts --out bench\`. No picture that is measured on was fitted on. Cosines are those between a level's
+embedding and the full network's; recall@10 is the share of queries, embedded at the level, that find among their first ten what
+the full network finds first, in a gallery embedded by the full network. Rows other than \`best\` follow the paper's coupled
+ratios; \`best\` takes the heads, channels and merges that cost least. Weights are measured in fp16; the row \`as served\` has
+the first of two bytes of each weight, on which levels below the full network run.`;
+
+/** The whole of the results, with what somebody has noted about them. */
+export function document(compared: readonly Compared[], where: string, notes: string): string {
   const parts = compared.flatMap((model) => [
     `## ${model.name}`,
     countsOf(model),
@@ -28,7 +36,7 @@ export function document(compared: readonly Compared[], where: string): string {
     ...tables(model.rows, 'units'),
     ...tables(model.rows, 'joint'),
   ]);
-  return `${['# Fidelity of pruning methods', where, ...parts].join('\n\n')}\n`;
+  return `${[INTRODUCTION, where, notes.trim(), ...parts].filter(Boolean).join('\n\n')}\n`;
 }
 
 function countsOf({ counts, knn }: Compared): string {

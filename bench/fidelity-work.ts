@@ -2,20 +2,17 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { StepStore } from '../src/pruning/contracts.ts';
 
-/** Everything that a step of the comparison depends on, apart from the contestant. */
+/** Everything that fitting depends on, apart from the contestant. */
 export interface WorkInputs {
   /** Digests of the model's files. */
   readonly model: Readonly<Record<string, string>>;
   /** Digest of the calibration photographs that are used, and how many of them are fitted on and held back. */
   readonly calibration: { readonly digest: string; readonly fit: number; readonly held: number };
-  /** Digests of the labelled photographs, in order. */
-  readonly gallery: string;
-  readonly queries: string;
 }
 
 /**
- * The folder under `base` that steps of these inputs are kept in. A run over other pictures, or as many in another order, has
- * another folder: embeddings of one run never meet those of another.
+ * The folder under `base` that steps of these inputs are kept in. A run over other photographs has another folder: what was
+ * made of some never meets what was made of others.
  */
 export function workFolder(base: string, inputs: WorkInputs): string {
   return join(base, digestOf(inputs));

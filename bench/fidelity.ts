@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -12,12 +12,12 @@ import { machine } from './machine.ts';
  * Compares pruning methods by fidelity, k-NN and cross-budget retrieval on pictures that they were not fitted on.
  *
  *   node bench/fidelity.ts [--model FOLDER]… [--calibration FOLDER] [--labelled FOLDER] [--work FOLDER] [--fit 128] [--held 64]
- *     [--gallery 30] [--queries 15] [--evaluations 50] [--fitness-images 48] [--ablated 1] [--only NAME]… [--quick] [--json]
- *     [--out FOLDER]
+ *     [--gallery 30] [--queries 15] [--evaluations 50] [--fitness-images 16] [--ablated 1] [--only NAME]… [--finished] [--quick]
+ *     [--json] [--out FOLDER]
  *
  * `--labelled` has class folders under `train` and `test`; `--gallery` and `--queries` count pictures of each class.
  * `--only` takes beginnings of contestants' names; the first `--ablated` models get the ablation. Every finished step is kept
- * in `--work`: a run that was stopped goes on where it was.
+ * in `--work`: a run that was stopped goes on where it was, and `--finished` makes the page of what it has.
  */
 const { values } = parseArgs({
   options: {
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     'fitness-images': { type: 'string' },
     ablated: { type: 'string' },
     only: { type: 'string', multiple: true },
+    finished: { type: 'boolean' },
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
     out: { type: 'string' },
@@ -58,8 +59,9 @@ const settings = z
     gallery: number(30, 6),
     queries: number(15, 3),
     evaluations: number(50, 2),
-    'fitness-images': number(48, 8),
+    'fitness-images': number(16, 8),
     ablated: number(1, 0),
+    finished: z.boolean().default(false),
     only: z.array(z.string()).default(quick ? ['random', 'best, units only'] : ['']),
   })
   .parse(values);
@@ -86,7 +88,8 @@ for (const [index, folder] of settings.model.entries()) {
         `${JSON.stringify({ model: found.name, contestant: contestant.name, ...level })}\n`,
       );
 }
-const text = document(compared, where);
+const notes = await readFile(join(import.meta.dirname, 'fidelity-notes.md'), 'utf8').catch(() => '');
+const text = document(compared, where, notes);
 if (!values.json) process.stdout.write(text);
 if (values.out !== undefined) {
   await mkdir(values.out, { recursive: true });
