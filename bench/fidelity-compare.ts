@@ -1,9 +1,10 @@
 import { basename, join } from 'node:path';
+import { z } from 'zod';
 import { createOnnxAnalysis } from '../src/engine/index.ts';
 import { readLabelledImages } from '../src/evaluation/index.ts';
 import type { Reporter } from '../src/progress/index.ts';
 import { readCalibrationImages } from '../src/pruning/calibration-images.ts';
-import { folderSteps } from '../src/pruning/step-store.ts';
+import { folderSteps, jsonStep } from '../src/pruning/step-store.ts';
 import { type ModelFiles, readModel } from '../src/vit/index.ts';
 import { sharpDecoder } from '../src/vit/node.ts';
 import { contestants } from './fidelity-contestants.ts';
@@ -84,7 +85,7 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const model = networks.fp16;
     const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
     const context = { config, tensors, model, images, seed: 0, report, steps };
-    const measure = await createMeasure(model, { gallery, queries, held });
+    const measure = createMeasure(model, { gallery, queries, held });
     const arena = { context, measure, networks, pictures: digestOf([gallery.digest, queries.digest]) };
     const rows: Row[] = [];
     for (const contestant of contestants(comparison)) {
@@ -99,7 +100,8 @@ export async function compare(comparison: Comparison): Promise<Compared> {
       gallery: gallery.images.count,
       queries: queries.images.count,
     };
-    return { name, counts, knn: measure.knn, rows };
+    const knn = await jsonStep(steps, `full-${arena.pictures}`, z.number().parse, measure.knn);
+    return { name, counts, knn, rows };
   } finally {
     await Promise.all(Object.values(networks).map((network) => network.dispose()));
   }

@@ -27,31 +27,40 @@ export const MeasuredSchema = z.strictObject({
 export type Measured = z.infer<typeof MeasuredSchema>;
 
 export interface Measure {
-  /** Of the full network. */
-  readonly knn: number;
+  /** k-NN top-1 of the full network. */
+  knn(): Promise<number>;
   /** Measures a level of a network; `retrieval` embeds the gallery too, for k-NN. */
   level(model: AnalysisModel, share: number, network: AnalysisVariant, retrieval: boolean): Promise<Measured>;
 }
 
-/** Embeds the test pictures with the full network once, and then with any level. */
-export async function createMeasure(model: AnalysisModel, test: TestImages): Promise<Measure> {
+/** Embeds the test pictures with the full network once, when they are first needed, and then with any level. */
+export function createMeasure(model: AnalysisModel, test: TestImages): Measure {
   const { config } = model;
   const embed = async (on: AnalysisModel, images: ImageSet, network?: AnalysisVariant): Promise<Vectors> => ({
     width: config.embeddingWidth,
     count: images.count,
     data: await embedImages(on, images, images.count, { network }),
   });
-  const full = {
+  const embedFull = async () => ({
     gallery: await embed(model, test.gallery.images),
     queries: await embed(model, test.queries.images),
     held: await embed(model, test.held),
+  });
+  let embedded: ReturnType<typeof embedFull> | undefined;
+  const fullEmbeddings = () => {
+    embedded ??= embedFull();
+    return embedded;
   };
   const knnOf = (gallery: Vectors, queries: Vectors) =>
     knnTop1(gallery, test.gallery.labels, queries, test.queries.labels);
 
   return {
-    knn: knnOf(full.gallery, full.queries),
+    async knn() {
+      const full = await fullEmbeddings();
+      return knnOf(full.gallery, full.queries);
+    },
     async level(on, share, network, retrieval) {
+      const full = await fullEmbeddings();
       const queries = await embed(on, test.queries.images, network);
       const held = await embed(on, test.held, network);
       const gallery = retrieval ? await embed(on, test.gallery.images, network) : undefined;

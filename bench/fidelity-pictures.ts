@@ -19,18 +19,22 @@ export async function labelledSet(list: readonly LabelledImage[], config: VitCon
   const size = 3 * config.imageSize ** 2;
   const bytesOf = (index: number) => readFile(list[index]?.file ?? '');
   const digest = createHash('sha256');
-  const decoded: Float32Array[] = [];
   for (const [index, { label }] of list.entries()) {
     const bytes = await bytesOf(index);
     digest.update(`${label} ${bytes.length} `).update(bytes);
-    decoded.push(await decoder.decode(bytes, config));
+  }
+  const decoded = new Map<number, Float32Array>();
+  async function pixelsOf(index: number): Promise<Float32Array> {
+    const pixels = decoded.get(index) ?? (await decoder.decode(await bytesOf(index), config));
+    decoded.set(index, pixels);
+    return pixels;
   }
   return {
     images: {
       count: list.length,
       async pixels(indices) {
         const joined = new Float32Array(indices.length * size);
-        for (const [at, index] of indices.entries()) joined.set(decoded[index] ?? [], at * size);
+        for (const [at, index] of indices.entries()) joined.set(await pixelsOf(index), at * size);
         return joined;
       },
       picture: async (index) => decodePicture(await bytesOf(index)),
