@@ -41,11 +41,12 @@ function panel({ title, x, y, yMax }: PlotOptions, series: readonly Series[]): s
 
 /** Panels side by side with one legend, as an SVG document on white. */
 export function figure(panels: readonly (readonly [PlotOptions, readonly Series[]])[]): string {
+  const title = panels.map(([options]) => options.title).join('; ');
   const names = panels[0]?.[1].map(({ name }) => name) ?? [];
   const legend = names.map(
     (name, i) =>
       `<circle cx="${70 + 190 * i}" cy="${HEIGHT + 14}" r="5" fill="${COLOURS[i % COLOURS.length]}"/><text x="${82 + 190 * i}" y="${HEIGHT + 18}">${name}</text>`,
   );
   const body = panels.map((given, i) => `<g transform="translate(${i * WIDTH} 0)">${panel(...given)}</g>`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * panels.length} ${HEIGHT + 30}" width="${WIDTH * panels.length}" font-family="sans-serif" font-size="12" fill="#333"><rect width="100%" height="100%" fill="#fff"/>${body.join('')}${legend.join('')}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * panels.length} ${HEIGHT + 30}" width="${WIDTH * panels.length}" font-family="sans-serif" font-size="12" fill="#333"><title>${title}</title><rect width="100%" height="100%" fill="#fff"/>${body.join('')}${legend.join('')}</svg>\n`;
 }
