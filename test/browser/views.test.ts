@@ -114,7 +114,8 @@ describe.skipIf(!CHROMIUM)('the views of the playground (needs Chromium)', () =>
     const { page, close } = await open(browser, server.url, { view: 'ladder' });
     await page.getByRole('button', { name: 'Try level 2' }).click();
     await answered(page, /^Level 2 of 7/);
-    expect(await page.locator('#plot-fidelity .dot').count()).toBe(8);
+    // Eight levels, each in fp32 and in int8.
+    expect(await page.locator('#plot-fidelity .dot').count()).toBe(16);
     await page.click('.views a[href="#load"]');
     await page.locator('#mix .mix-row').waitFor();
     await page.click('#press');
