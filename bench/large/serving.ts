@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { watched } from './watched.ts';
 
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 900_000;
 
 export interface Served {
   /** Largest resident size, bytes. */
