@@ -115,10 +115,16 @@ const rows: Measured[] = [];
 for (const size of (values.quick ? 'L' : values.models).split(',')) {
   const shape = SHAPES[size];
   if (!shape) throw new RangeError(`--models takes ${Object.keys(SHAPES).join(', ')}`);
-  const row = await measure(size, shape);
-  rows.push(row);
-  if (values.json) console.log(JSON.stringify(row));
+  try {
+    const row = await measure(size, shape);
+    rows.push(row);
+    if (values.json) console.log(JSON.stringify(row));
+  } catch (error) {
+    process.exitCode = 1;
+    console.error(`ViT-${size}: ${error instanceof Error ? error.message : error}`);
+  }
 }
+rows.sort((a, b) => a.parameters - b.parameters);
 const page = table(rows);
 if (!values.json) console.log(page);
 if (values.out) await writeFile(join(values.out, 'large-models.md'), page);
