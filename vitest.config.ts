@@ -7,6 +7,7 @@ export default defineConfig({
       'test/s3/**',
       'test/browser/**',
       'test/workerd/**',
+      'test/webgpu/**',
       'test/serving/budgets.test.ts',
       'node_modules/**',
     ],
