@@ -88,7 +88,8 @@ describe.skipIf(!CHROMIUM)('trying a budget in the playground (needs Chromium)',
     await answered(page);
     await page.check('#kinds [value=latency]', { force: true });
     await slide(page, 0);
-    await answered(page, /^Level 0/);
+    // The fastest in what was measured here: one of the small ones, in one of two precisions.
+    await answered(page, /^Level [0-3]\b/);
     expect(await page.textContent('#snippets')).toMatch(/Compute-Budget: latency=[\d.]+'/);
     await slide(page, 1);
     await answered(page, /^Level 7/);
