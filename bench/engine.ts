@@ -1,6 +1,6 @@
 /**
  * The engine against what else could run the network: static sessions, transformers.js, masks; alone and through HTTP, on one
- * worker and two. `node bench/engine.ts [--quick] [--json] [--out folder] [--only cells|http|throughput|memory] [--size Ti|S|B]`
+ * worker and two. `node bench/engine.ts [--quick] [--json] [--out folder] [--only cells|http|throughput|memory] [--size Ti|S|B] [--seconds N]`
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
     only: { type: 'string' },
     size: { type: 'string' },
+    seconds: { type: 'string', default: '45' },
   },
 });
 
@@ -38,7 +39,7 @@ const WHOLE: CellPlan = {
   tokens: [0.5, 0.75],
   batches: [1],
   threads: [1, 2],
-  rounds: { seconds: 45, least: 7, most: 60 },
+  rounds: { seconds: Number(values.seconds), least: 7, most: 60 },
 };
 
 const where = machine();
@@ -56,7 +57,9 @@ const wanted = (part: string) => values.only === undefined || values.only === pa
 const sizes = (values.quick ? ['S'] : ['Ti', 'S', 'B']).filter(
   (size): size is Size => values.size === undefined || values.size === size,
 );
-const parts = values.quick ? { seconds: 5, least: 3, most: 20 } : { seconds: 40, least: 8, most: 100 };
+const parts = values.quick
+  ? { seconds: 5, least: 3, most: 20 }
+  : { seconds: Number(values.seconds), least: 8, most: 100 };
 for (const size of sizes) {
   const network = await openNetwork(size);
   if (wanted('cells')) await measureCells(network, values.quick ? QUICK : WHOLE, done);
@@ -72,7 +75,8 @@ const absent = hasTransformers
     ];
 for (const sentence of absent) process.stderr.write(`${sentence}\n`);
 const notes = await readFile(join(import.meta.dirname, 'engine/notes.md'), 'utf8').catch(() => '');
-const command = `node bench/engine.ts --out bench/results${values.quick ? ' --quick' : ''}`;
+const seconds = values.seconds === '45' ? '' : ` --seconds ${values.seconds}`;
+const command = `node bench/engine.ts --out bench/results${values.quick ? ' --quick' : ''}${seconds}`;
 const text = report({ command, measurements, memory, absent, where }, notes);
 if (!values.json) process.stdout.write(text);
 if (values.out !== undefined) {
