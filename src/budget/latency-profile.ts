@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { type Precision, PrecisionSchema } from '../checkpoint/index.ts';
 
-/** Weight of a new observation, of its own level and of the machine as a whole. */
-const OWN_RATE = 0.1;
-const MACHINE_RATE = 0.03;
+/**
+ * Weight of a new observation, of its own level and of the machine as a whole. What changes is mostly the machine: under load the
+ * levels that run must not seem slower than those that nobody has tried since.
+ */
+const OWN_RATE = 0.03;
+const MACHINE_RATE = 0.1;
 /** An observation counts as at most this much slower or faster than expected: one hiccup is not a trend. */
 const CLAMP = 2;
 /** The quantile that {@link LatencyProfile.upper} follows, and its step in log space. */

@@ -28,7 +28,8 @@ describe('the latency profile', () => {
     const profile = measured();
     for (let i = 0; i < 100; i++) profile.observe(1, 'fp32', 1, 30);
     expect((profile.predict(1, 'fp32') ?? 0) / 30).toBeCloseTo(1, 2);
-    expect(profile.predict(0, 'fp32')).toBeGreaterThan(11);
+    // Otherwise it would seem faster than the levels that do run, and be chosen for that.
+    expect(profile.predict(0, 'fp32')).toBeGreaterThan(14);
   });
 
   it('is not moved by a hiccup: one request a hundred times too slow changes it by less than a tenth', () => {
