@@ -100,6 +100,29 @@ describe('the ONNX Runtime engine', () => {
     await Promise.all([model.dispose(), model.dispose()]);
   });
 
+  it('survives it when threads are ended in the middle of what ONNX Runtime does for them', async () => {
+    const big = tinyConfig({ imageSize: 32, depth: 1, width: 64, embeddingWidth: 64, channels: 60_000 });
+    const variant = { heads: [3], channels: [60_000], merge: [0] };
+    const weights = levelWeights(big, tinyTensors(big), [{ variant, corrections: new Map() }]);
+    const images = tinyPixels(big, 8);
+    const create = () => createOnnxModel({ config: big, variants: [variant], workers: 1, device: 'cpu' });
+    for (let wait = 0; wait < 50; wait += 5) {
+      const model = await create();
+      const installing = Promise.allSettled(weights.map((increment) => model.install(increment)));
+      await new Promise((done) => setTimeout(done, wait));
+      await Promise.all([installing, model.dispose()]);
+    }
+    const model = await create();
+    for (const increment of weights) await model.install(increment);
+    const expected = await model.embed(images, 8, { level: 0 });
+    for (let round = 0; round < 5; round++) {
+      await expect(model.embed(images, 8, { level: 0, timeoutMs: 1 })).rejects.toEqual(failed);
+      expect(await model.embed(images, 8, { level: 0 })).toEqual(expected);
+    }
+    await model.dispose();
+    while (running.length > 0) await new Promise((done) => setTimeout(done, 10));
+  });
+
   it('gives its memory back when it is disposed of', async () => {
     const big = tinyConfig({ imageSize: 16, depth: 1, width: 64, embeddingWidth: 64, channels: 60_000 });
     const tensors = tinyTensors(big);

@@ -1,4 +1,4 @@
-import type { Worker } from 'node:worker_threads';
+import type { Worker, WorkerOptions } from 'node:worker_threads';
 
 type WorkerThreads = typeof import('node:worker_threads');
 
@@ -13,8 +13,8 @@ export function watched(actual: WorkerThreads): WorkerThreads {
   return {
     ...actual,
     Worker: class extends actual.Worker {
-      constructor() {
-        super(new URL('./hangable-worker.ts', import.meta.url));
+      constructor(_file: URL, options: WorkerOptions) {
+        super(new URL('./hangable-worker.ts', import.meta.url), options);
         engineThreads.push(this);
         this.once('exit', () => engineThreads.splice(engineThreads.indexOf(this), 1));
       }

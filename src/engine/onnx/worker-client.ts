@@ -1,11 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../../problem/index.ts';
 import { GivenOnce } from './given-once.ts';
+import { NativeCalls } from './native-calls.ts';
 import type { Command, Outputs, PlainTensor, Reply, Request } from './protocol.ts';
 import type { EngineWorker } from './worker-pool.ts';
 
 /** The worker's file beside this one, as source or as compiled. */
 const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+
+/** Nobody waits longer than this for a thread to come back from a native call, ms. */
+const STUCK_MS = 10_000;
 
 interface Waiting {
   readonly resolve: (outputs: Outputs | null) => void;
@@ -16,6 +20,8 @@ interface Waiting {
 /** One engine thread, as its owner sees it. Commands are carried out in the order in which they are sent. */
 export class EngineThread extends GivenOnce implements EngineWorker {
   readonly #worker: Worker;
+  readonly #calls = new NativeCalls();
+  readonly #exit: Promise<void>;
   readonly #waiting = new Map<number, Waiting>();
   readonly #timeoutMs: number;
   #next = 0;
@@ -25,8 +31,9 @@ export class EngineThread extends GivenOnce implements EngineWorker {
   constructor(timeoutMs: number) {
     super();
     this.#timeoutMs = timeoutMs;
-    this.#worker = new Worker(WORKER_FILE);
+    this.#worker = new Worker(WORKER_FILE, { workerData: this.#calls.shared });
     this.#worker.unref();
+    this.#exit = new Promise((done) => this.#worker.once('exit', () => done()));
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(`The engine worker failed: ${error.message}`));
     this.#worker.on('exit', (code) => this.#end(`The engine worker ended with exit code ${code}.`));
@@ -71,15 +78,24 @@ export class EngineThread extends GivenOnce implements EngineWorker {
     return (await this.send({ kind: 'run', session, inputs, tensors }, transfer, timeoutMs)) ?? {};
   }
 
+  /** Ends the thread: at once, or after the native call that it is in; of one that is stuck there it is let go of. */
   async terminate(): Promise<void> {
     this.#end('The engine was disposed.');
-    await this.#worker.terminate();
+    this.#stop();
+    const { promise: patience, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, STUCK_MS);
+    await Promise.race([this.#exit, patience]);
+    clearTimeout(timer);
+  }
+
+  #stop(): void {
+    if (this.#calls.ask()) void this.#worker.terminate();
   }
 
   #hung(id: number, command: Command, timeoutMs: number): void {
     if (!this.#waiting.has(id)) return;
     this.#end(`The engine worker did not finish "${command.kind}" within ${timeoutMs} ms; it was ended.`);
-    void this.#worker.terminate();
+    this.#stop();
   }
 
   #settle(reply: Reply): void {
@@ -99,5 +115,7 @@ export class EngineThread extends GivenOnce implements EngineWorker {
       reject(this.#ended);
     }
     this.#waiting.clear();
+    // Nobody waits for a thread that may be stuck.
+    this.#worker.unref();
   }
 }

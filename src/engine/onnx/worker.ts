@@ -1,6 +1,7 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Executor } from './executor.ts';
+import { NativeCalls } from './native-calls.ts';
 import type { Reply, Request } from './protocol.ts';
 
 /** The thread that owns ONNX Runtime sessions: `session.run` blocks its thread, so it must not be the caller's. */
@@ -18,6 +19,7 @@ const executor = new Executor({
   }),
 });
 
+const calls = new NativeCalls(workerData as SharedArrayBuffer); // worker-client.ts gives it
 const port = parentPort;
 if (!port) throw new Error('This file is the body of a worker thread.');
 
@@ -29,7 +31,8 @@ port.on('message', (request: Request) => {
 async function answer({ id, command }: Request): Promise<void> {
   let reply: Reply;
   try {
-    reply = { id, outputs: await executor.execute(command) };
+    const outputs = await calls.make(() => executor.execute(command), process.exit);
+    reply = { id, outputs };
   } catch (error) {
     reply = { id, error: error instanceof Error ? error.message : String(error) };
   }
