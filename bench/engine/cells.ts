@@ -1,5 +1,5 @@
 import { randomPixels } from '../networks.ts';
-import { type Opened, openElastic, openMasked, openStatic, type Task } from './contestants.ts';
+import { type Opened, openElastic, openMasked, openPacked, openStatic, type Task } from './contestants.ts';
 import { benchLadder } from './ladder.ts';
 import type { Network } from './networks.ts';
 import { type Measurement, type Rounds, race } from './race.ts';
@@ -26,7 +26,7 @@ export async function measureCells(
       const task: Task = { config, tensors, ladder, pixels: randomPixels(config, batch), batch, threads };
       const opened: Opened[] = [];
       try {
-        for (const open of [openStatic, openTransformers, openMasked, openElastic])
+        for (const open of [openStatic, openTransformers, openMasked, openElastic, openPacked])
           opened.push(await open(task));
         const contestants = opened.flatMap((entry) => entry.contestants);
         done(await race({ model: name, batch, threads }, contestants, plan.rounds));

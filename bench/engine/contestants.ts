@@ -1,4 +1,4 @@
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createOnnxModel, type Packing } from '../../src/engine/index.ts';
 import type { EncodedModel } from '../../src/engine/onnx/proto.ts';
 import type { PlainTensor } from '../../src/engine/onnx/protocol.ts';
 import { EngineThread } from '../../src/engine/onnx/worker-client.ts';
@@ -67,8 +67,13 @@ export async function openMasked(task: Task): Promise<Opened> {
   return { contestants, close: () => worker.terminate() };
 }
 
-/** The engine: every level in every precision that this machine runs. */
-export async function openElastic(task: Task): Promise<Opened> {
+/** The engine as it is by default: every level in every precision that this machine runs. */
+export const openElastic = (task: Task): Promise<Opened> => openEngine(task, 'elastic', 'full');
+
+/** The engine with the weights of all levels packed. */
+export const openPacked = (task: Task): Promise<Opened> => openEngine(task, 'elastic, all packed', 'all');
+
+async function openEngine(task: Task, contestant: string, packing: Packing): Promise<Opened> {
   const { config, tensors, ladder, pixels, batch, threads } = task;
   const variants = ladder.map(({ variant }) => variant);
   const model = await createOnnxModel({
@@ -78,13 +83,14 @@ export async function openElastic(task: Task): Promise<Opened> {
     workers: 1,
     threads,
     precisions: ['fp32', 'int8'],
+    packing,
   });
   for (const increment of increments(config, tensors, variants)) await model.install(increment);
   const contestants = ladder.flatMap(({ name }, level) =>
     model.precisions.map((precision): Contestant => {
       const exact = id({ contestant: 'static', level: name, precision: 'fp32' });
       return {
-        contestant: 'elastic',
+        contestant,
         level: name,
         precision,
         peers: exact === STATIC_FULL ? [STATIC_FULL] : [STATIC_FULL, exact],

@@ -8,6 +8,9 @@ import { benchLadder } from './ladder.ts';
 import type { Network } from './networks.ts';
 import { publish } from './publish.ts';
 
+/** glibc gives back at once what it was asked for in pieces of this size; the deployments set it, and so does this for all contestants. */
+const MMAP_THRESHOLD = '1048576';
+
 const KINDS = ['static', 'fp32', 'int8', 'fp32,int8'] as const;
 
 /** What a process keeps for a network: one static session, or a whole ladder. */
@@ -28,7 +31,9 @@ export async function measureMemory(network: Network): Promise<Resident[]> {
     const bytes = new Map<string, number>();
     for (const kind of KINDS) {
       const script = join(import.meta.dirname, 'resident.ts');
-      const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script, folder, kind]);
+      const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script, folder, kind], {
+        env: { ...process.env, MALLOC_MMAP_THRESHOLD_: MMAP_THRESHOLD },
+      });
       bytes.set(kind, Number(stdout));
     }
     const reference = bytes.get('static') ?? Number.NaN;

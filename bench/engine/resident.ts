@@ -35,7 +35,14 @@ async function serveStatic(): Promise<void> {
 }
 
 async function serveElastic(precisions: readonly Precision[]): Promise<void> {
-  const model = await createOnnxModel({ config, variants: ladder, device: 'cpu', workers: 1, precisions });
+  const model = await createOnnxModel({
+    config,
+    variants: ladder,
+    device: 'cpu',
+    workers: 1,
+    precisions,
+    packing: 'full',
+  });
   for await (const weights of checkpoint.levels()) await model.install(weights);
   for (const precision of precisions) {
     for (const level of ladder.keys()) await model.embed(randomPixels(config, 1), 1, { level, precision });

@@ -11,7 +11,8 @@ RUN npm install --no-save --omit=dev --ignore-scripts @tensorflow/tfjs-node-gpu@
   && cd node_modules/@tensorflow/tfjs-node-gpu && node scripts/install.js gpu download
 
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04
-ENV NODE_ENV=production
+# glibc keeps freed weights otherwise: docs/operating.md, Memory.
+ENV NODE_ENV=production MALLOC_MMAP_THRESHOLD_=1048576
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules

@@ -8,7 +8,8 @@ COPY . .
 RUN npm run build && npm prune --omit=dev
 
 FROM public.ecr.aws/lambda/nodejs:24
-ENV NODE_ENV=production
+# glibc keeps freed weights otherwise: docs/operating.md, Memory.
+ENV NODE_ENV=production MALLOC_MMAP_THRESHOLD_=1048576
 COPY --from=build /app/node_modules ${LAMBDA_TASK_ROOT}/node_modules
 COPY --from=build /app/dist ${LAMBDA_TASK_ROOT}/dist
 COPY --from=build /app/deploy/tiers.yaml ${LAMBDA_TASK_ROOT}/deploy/tiers.yaml

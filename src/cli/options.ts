@@ -21,6 +21,16 @@ export function precisionOption(): Option {
     .default('auto');
 }
 
+export function packingOption(): Option {
+  return new Option(
+    '--packing <levels>',
+    'levels whose weights every engine worker keeps packed, faster for more memory; auto: full where memory allows',
+  )
+    .env('CONCERTINA_PACKING')
+    .choices(['auto', 'none', 'full', 'all'])
+    .default('auto');
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'one JSON object per line on standard output');
 }

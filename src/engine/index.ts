@@ -21,6 +21,8 @@ export {
   createOnnxModel,
   type OnnxAnalysisOptions,
   type OnnxModelOptions,
+  PACKINGS,
+  type Packing,
 } from './onnx/index.ts';
 export {
   createTfjsAnalysis,

@@ -17,7 +17,7 @@ export interface LoaderOptions {
   readonly registry: ModelRegistry;
   readonly clock: Clock;
   readonly log: GatewayLog;
-  readonly engine: Pick<ModelOptions, 'device' | 'workers' | 'threads'>;
+  readonly engine: Pick<ModelOptions, 'device' | 'workers' | 'threads' | 'packing'>;
   /** @default 'auto' */
   readonly precision?: PrecisionChoice | undefined;
   /** Models to serve; all that the store has if absent. */

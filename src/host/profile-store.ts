@@ -15,10 +15,16 @@ export interface EngineSettings {
   readonly device?: string | undefined;
   readonly workers?: number | undefined;
   readonly threads?: number | undefined;
+  readonly packing?: string | undefined;
 }
 
 /** What a latency profile is true for: the processor, the engine's version and its settings. 16 hexadecimal digits. */
-export function hardwareFingerprint({ device = 'auto', workers, threads = 1 }: EngineSettings): string {
+export function hardwareFingerprint({
+  device = 'auto',
+  workers,
+  threads = 1,
+  packing = 'auto',
+}: EngineSettings): string {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }; // an npm package
   const cores = availableParallelism();
   const parts = [
@@ -29,6 +35,7 @@ export function hardwareFingerprint({ device = 'auto', workers, threads = 1 }: E
     device,
     workers ?? cores,
     threads,
+    packing,
   ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }

@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly workers?: number | undefined;
   /** What levels are computed in. @default 'auto', every precision that the checkpoint has */
   readonly precision?: PrecisionChoice | undefined;
+  /** Which levels have their weights packed in every worker. @default 'auto', the full network where memory allows, on a GPU all */
+  readonly packing?: OnnxModelOptions['packing'] | undefined;
   /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
   readonly hangMs?: number | undefined;
   readonly limits?: Partial<Limits> | undefined;
@@ -82,7 +84,7 @@ export async function createNodeGateway(options: ServerOptions) {
   registry.defaultModel = options.models?.[0];
   const scheduler = new Scheduler(tiers, clock, { hangMs: options.hangMs });
   const metrics = prometheusMetrics(scheduler, registry);
-  const { tier, basePath, limits, fetchImage, device, workers } = options;
+  const { tier, basePath, limits, fetchImage, device, workers, packing } = options;
   const checkTier = (among: Tiers) => {
     if (tier !== undefined && !among[tier])
       throw new Problem(
@@ -108,7 +110,11 @@ export async function createNodeGateway(options: ServerOptions) {
     registry,
     clock,
     log,
-    engine: { ...(device === undefined ? {} : { device }), ...(workers === undefined ? {} : { workers }) },
+    engine: {
+      ...(device === undefined ? {} : { device }),
+      ...(workers === undefined ? {} : { workers }),
+      ...(packing === undefined ? {} : { packing }),
+    },
     precision: options.precision,
     models: options.models,
     pollMs: options.pollMs ?? 10_000,

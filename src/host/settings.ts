@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PRECISIONS } from '../engine/index.ts';
+import { PACKINGS, PRECISIONS } from '../engine/index.ts';
 import { gatewayLog } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
@@ -21,6 +21,7 @@ const EnvironmentSchema = z.object({
   CONCERTINA_ALLOW_URLS: list,
   CONCERTINA_DEVICE: z.enum(['cpu', 'webgpu', 'cuda', 'auto']).optional(),
   CONCERTINA_PRECISION: z.enum(PRECISIONS).optional(),
+  CONCERTINA_PACKING: z.enum(['auto', ...PACKINGS]).optional(),
   CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   HOST: z.string().optional(),
@@ -48,6 +49,7 @@ export async function optionsFromEnvironment(
     fetchImage: settings.CONCERTINA_ALLOW_URLS && imageFetcher({ allow: settings.CONCERTINA_ALLOW_URLS }),
     device: settings.CONCERTINA_DEVICE,
     precision: settings.CONCERTINA_PRECISION,
+    packing: settings.CONCERTINA_PACKING,
     workers: settings.CONCERTINA_WORKERS,
     port: settings.PORT,
     host: settings.HOST,

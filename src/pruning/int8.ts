@@ -124,7 +124,14 @@ async function stored(content: CheckpointContent): Promise<Checkpoint> {
 /** The levels as a gateway would run them in int8. */
 async function open({ levels, manifest }: Checkpoint, keepFp32: readonly string[]): Promise<ElasticModel> {
   const { config, ladder: variants } = manifest;
-  const model = await createOnnxModel({ config, variants, device: 'cpu', precisions: ['int8'], keepFp32 });
+  const model = await createOnnxModel({
+    config,
+    variants,
+    device: 'cpu',
+    precisions: ['int8'],
+    keepFp32,
+    packing: 'none',
+  });
   for await (const weights of levels()) await model.install(weights);
   return model;
 }

@@ -14,7 +14,12 @@ import { relativeError } from '../support/relative-error.ts';
 import { hasSharedData } from '../support/shared-data.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../support/tiny-vit.ts';
 
-engineSuite('ONNX Runtime (CPU)', (options) => createOnnxModel({ ...options, device: 'cpu' }));
+engineSuite('ONNX Runtime (CPU)', (options) =>
+  createOnnxModel({ ...options, device: 'cpu', packing: 'none' }),
+);
+engineSuite('ONNX Runtime (CPU), weights packed,', (options) =>
+  createOnnxModel({ ...options, device: 'cpu', packing: 'all' }),
+);
 
 describe('the ONNX Runtime engine with several threads in a session', () => {
   it('gives the bits of one thread, also where many tokens merge into one', async () => {

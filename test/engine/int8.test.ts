@@ -26,76 +26,84 @@ function coarseTensors(config: VitConfig, tensors: TensorMap): TensorMap {
   return new Map([...(weights?.shared ?? []), ...(weights?.increments ?? [])]);
 }
 
-describe.each(Object.entries(FAMILIES))('the int8 precision of a network with %s', (_, config) => {
-  const tensors = tinyTensors(config, 3);
-  const pixels = tinyPixels(config, IMAGES);
-  const each = 3 * config.imageSize ** 2;
-  const width = config.embeddingWidth;
-  const models: ElasticModel[] = [];
-  const start = async (levels: readonly TestLevel[], keepFp32: readonly string[] = []) => {
-    const variants = levels.map(({ variant }) => variant);
-    const precisions = ['fp32', 'int8'] as const;
-    const model = await createOnnxModel({
-      config,
-      variants,
-      device: 'cpu',
-      workers: 2,
-      precisions,
-      keepFp32,
-    });
-    models.push(model);
-    for (const increment of levelWeights(config, tensors, levels, { planes: true }))
-      await model.install(increment);
-    return model;
-  };
-  afterAll(() => Promise.all(models.map((model) => model.dispose())));
+const CASES = Object.entries(FAMILIES).flatMap(([family, config]) =>
+  (['none', 'all'] as const).map((packing) => ({ family, config, packing })),
+);
 
-  it('is close to the literal network with the same weights, at every level', async () => {
-    const levels = unmerged(config);
-    const model = await start(levels);
-    const coarse = coarseTensors(config, tensors);
-    for (const [level, { variant, corrections }] of levels.entries()) {
-      const found = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
-      const fp32 = await model.embed(pixels, IMAGES, { level });
-      expect(found).not.toEqual(fp32);
-      // Corrections are in planes too; where a level has none the literal network has the same weights to the last bit.
-      const expected = corrections.size > 0 ? fp32 : literal(config, coarse, levels[level], pixels);
-      expect(
-        relativeError(found, expected),
-        `level ${level} of ${JSON.stringify(variant.heads)}`,
-      ).toBeLessThan(TOLERANCE);
-    }
-  });
+describe.each(CASES)(
+  'the int8 precision of a network with $family, packing $packing',
+  ({ config, packing }) => {
+    const tensors = tinyTensors(config, 3);
+    const pixels = tinyPixels(config, IMAGES);
+    const each = 3 * config.imageSize ** 2;
+    const width = config.embeddingWidth;
+    const models: ElasticModel[] = [];
+    const start = async (levels: readonly TestLevel[], keepFp32: readonly string[] = []) => {
+      const variants = levels.map(({ variant }) => variant);
+      const precisions = ['fp32', 'int8'] as const;
+      const model = await createOnnxModel({
+        config,
+        variants,
+        device: 'cpu',
+        workers: 2,
+        precisions,
+        keepFp32,
+        packing,
+      });
+      models.push(model);
+      for (const increment of levelWeights(config, tensors, levels, { planes: true }))
+        await model.install(increment);
+      return model;
+    };
+    afterAll(() => Promise.all(models.map((model) => model.dispose())));
 
-  it('gives an image the same bits alone and beside any others, where tokens merge too', async () => {
-    const levels = testLadder(config);
-    const model = await start(levels);
-    for (const level of levels.keys()) {
-      const together = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
-      for (const [first, count] of [
-        [0, 1],
-        [3, 2],
-        [10, 1],
-      ] as const) {
-        const part = pixels.slice(first * each, (first + count) * each);
-        const found = await model.embed(part, count, { level, precision: 'int8' });
-        expect(found).toEqual(together.slice(first * width, (first + count) * width));
+    it('is close to the literal network with the same weights, at every level', async () => {
+      const levels = unmerged(config);
+      const model = await start(levels);
+      const coarse = coarseTensors(config, tensors);
+      for (const [level, { variant, corrections }] of levels.entries()) {
+        const found = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
+        const fp32 = await model.embed(pixels, IMAGES, { level });
+        expect(found).not.toEqual(fp32);
+        // Corrections are in planes too; where a level has none the literal network has the same weights to the last bit.
+        const expected = corrections.size > 0 ? fp32 : literal(config, coarse, levels[level], pixels);
+        expect(
+          relativeError(found, expected),
+          `level ${level} of ${JSON.stringify(variant.heads)}`,
+        ).toBeLessThan(TOLERANCE);
       }
-    }
-  });
+    });
 
-  it('is the fp32 precision where every matrix stays in fp32', async () => {
-    const levels = testLadder(config);
-    const matrices = Array.from({ length: config.depth }, (_, block) =>
-      ['attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.gate', 'mlp.fc2'].map((name) => `blocks.${block}.${name}`),
-    );
-    const model = await start(levels, matrices.flat());
-    for (const level of levels.keys()) {
-      const found = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
-      expect(found).toEqual(await model.embed(pixels, IMAGES, { level }));
-    }
-  });
-});
+    it('gives an image the same bits alone and beside any others, where tokens merge too', async () => {
+      const levels = testLadder(config);
+      const model = await start(levels);
+      for (const level of levels.keys()) {
+        const together = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
+        for (const [first, count] of [
+          [0, 1],
+          [3, 2],
+          [10, 1],
+        ] as const) {
+          const part = pixels.slice(first * each, (first + count) * each);
+          const found = await model.embed(part, count, { level, precision: 'int8' });
+          expect(found).toEqual(together.slice(first * width, (first + count) * width));
+        }
+      }
+    });
+
+    it('is the fp32 precision where every matrix stays in fp32', async () => {
+      const levels = testLadder(config);
+      const matrices = Array.from({ length: config.depth }, (_, block) =>
+        ['attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.gate', 'mlp.fc2'].map((name) => `blocks.${block}.${name}`),
+      );
+      const model = await start(levels, matrices.flat());
+      for (const level of levels.keys()) {
+        const found = await model.embed(pixels, IMAGES, { level, precision: 'int8' });
+        expect(found).toEqual(await model.embed(pixels, IMAGES, { level }));
+      }
+    });
+  },
+);
 
 describe('an engine in the int8 precision', () => {
   const config = tinyConfig({ imageSize: 16 });

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { LogFormat, RunningServer } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
-import { deviceOption, precisionOption, storeOption, whole } from '../options.ts';
+import { deviceOption, packingOption, precisionOption, storeOption, whole } from '../options.ts';
 
 interface ServeFlags {
   readonly store: string;
@@ -13,6 +13,7 @@ interface ServeFlags {
   readonly model?: string[];
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
   readonly precision: 'auto' | 'fp32' | 'int8';
+  readonly packing: 'auto' | 'none' | 'full' | 'all';
   readonly workers?: number;
   readonly allowUrl?: string[];
   readonly cache?: string;
@@ -49,6 +50,7 @@ export function serve(console: Console): Command {
     .option('--model <id...>', 'serve these models only; the first answers requests that name none')
     .addOption(deviceOption())
     .addOption(precisionOption())
+    .addOption(packingOption())
     .addOption(
       new Option('--workers <number>', 'engine threads (default: one per core)')
         .env('CONCERTINA_WORKERS')

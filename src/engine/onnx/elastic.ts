@@ -4,13 +4,20 @@ import type { Variant, VitConfig } from '../../vit/index.ts';
 import type { ElasticModel, EmbedOptions } from '../engine.ts';
 import { checkLength } from '../network-tensors.ts';
 import { forwardGraph } from './forward.ts';
-import type { GraphBuilder } from './graph.ts';
 import { LevelArrays } from './level-arrays.ts';
+import type { EncodedModel } from './proto.ts';
 import { floats, type SessionOptions } from './protocol.ts';
 import type { Quantisation } from './quantisation.ts';
 import type { NumberArray } from './shared-arrays.ts';
 import { structureKey, structureOf } from './structure.ts';
 import type { EngineWorker, WorkerPool } from './worker-pool.ts';
+
+/**
+ * Which levels have sessions of their own, with the weights inside: those start without being packed for the processor again in every
+ * run, and take memory in every worker. All other levels read the weights that the workers share.
+ */
+export const PACKINGS = ['none', 'full', 'all'] as const;
+export type Packing = (typeof PACKINGS)[number];
 
 export interface ElasticOptions {
   readonly config: VitConfig;
@@ -25,6 +32,8 @@ export interface ElasticOptions {
   readonly precisions?: readonly Precision[];
   /** How the int8 precision is computed. @default exact on every host, all matrices of units */
   readonly quantisation?: Quantisation;
+  /** @default 'none' */
+  readonly packing?: Packing;
 }
 
 /** Images that go through the network together; larger requests are cut. */
@@ -43,11 +52,12 @@ export class OnnxModel implements ElasticModel {
   readonly #session: SessionOptions;
   readonly #pool: WorkerPool;
   readonly #maxBatch: number;
+  readonly #packing: Packing;
   #loaded = -1;
 
   constructor(options: ElasticOptions) {
     const { config, variants, session, pool, maxBatch = MAX_BATCH } = options;
-    const { precisions = ['fp32'], quantisation = EXACT } = options;
+    const { precisions = ['fp32'], quantisation = EXACT, packing = 'none' } = options;
     this.config = config;
     this.variants = variants;
     this.precisions = precisions;
@@ -57,6 +67,7 @@ export class OnnxModel implements ElasticModel {
     this.#session = session;
     this.#pool = pool;
     this.#maxBatch = maxBatch;
+    this.#packing = packing;
   }
 
   get loaded(): number {
@@ -143,9 +154,9 @@ export class OnnxModel implements ElasticModel {
     await worker.ensure(`level ${level}`, async () => {
       await share(worker, this.#arrays.own(level));
       for (const precision of this.precisions) {
-        const { name, graph } = this.#sessionOf(level, precision);
+        const { name, encode } = this.#sessionOf(level, precision);
         await worker.ensure(`session ${name}`, async () => {
-          await worker.send({ kind: 'open', session: name, ...graph().encode(), options: this.#session });
+          await worker.send({ kind: 'open', session: name, ...encode(), options: this.#session });
         });
         const inputs = this.#arrays.inputs(level, precision);
         await worker.send({ kind: 'bind', inputs: inputsOf(level, precision), ...inputs });
@@ -153,13 +164,20 @@ export class OnnxModel implements ElasticModel {
     });
   }
 
-  #sessionOf(level: number, precision: Precision): { name: string; graph: () => GraphBuilder } {
+  #sessionOf(level: number, precision: Precision): { name: string; encode: () => EncodedModel } {
     const structure = structureOf(this.config, this.#arrays.variant(level));
     const quantisation = precision === 'int8' ? this.#quantisation : undefined;
-    return {
-      name: `${precision} ${structureKey(structure)}`,
-      graph: () => forwardGraph(this.config, structure, quantisation),
-    };
+    const graph = () => forwardGraph(this.config, structure, quantisation);
+    return this.#packs(level)
+      ? {
+          name: `${precision} level ${level}`,
+          encode: () => graph().encode(this.#arrays.initializers(level, precision)),
+        }
+      : { name: `${precision} ${structureKey(structure)}`, encode: () => graph().encode() };
+  }
+
+  #packs(level: number): boolean {
+    return this.#packing === 'all' || (this.#packing === 'full' && level === this.variants.length - 1);
   }
 }
 

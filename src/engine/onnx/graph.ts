@@ -143,8 +143,19 @@ export class GraphBuilder implements OnnxGraph {
     return this.ops('If', [condition], outputs, { then_branch: { graph: yes }, else_branch: { graph: no } });
   }
 
-  encode(): EncodedModel {
-    return encodeModel(this, OPSET);
+  /** @param weights what inputs of this graph always are: they become a part of the model, outside its bytes, and are not given in runs */
+  encode(weights: readonly Initializer[] = []): EncodedModel {
+    if (weights.length === 0) return encodeModel(this, OPSET);
+    const wanted = new Set(this.inputs.map(({ name }) => name));
+    const given = weights.filter(({ name }) => wanted.has(name));
+    const inside = new Set(given.map(({ name }) => name));
+    const graph = {
+      nodes: this.nodes,
+      initializers: [...this.initializers, ...given],
+      inputs: this.inputs.filter(({ name }) => !inside.has(name)),
+      outputs: this.outputs,
+    };
+    return encodeModel(graph, OPSET, { maxInlineBytes: 0 });
   }
 
   #constant(key: string, dims: readonly number[], data: () => TypedData): Value {
@@ -173,7 +184,7 @@ export class GraphBuilder implements OnnxGraph {
   }
 }
 
-function elementType(data: TypedData): ElementType {
+export function elementType(data: TypedData): ElementType {
   if (data instanceof Float32Array) return 'float';
   if (data instanceof BigInt64Array) return 'int64';
   return data instanceof Int8Array ? 'int8' : 'uint8';

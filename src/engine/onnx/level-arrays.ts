@@ -8,7 +8,9 @@ import {
 import type { Variant, VitConfig } from '../../vit/index.ts';
 import { LadderRows } from '../ladder-rows.ts';
 import { keptUnits, product, type UnitTensor } from '../network-tensors.ts';
+import { elementType } from './graph.ts';
 import { mergeInput, sharedDims, unitDims } from './network-inputs.ts';
+import type { Initializer } from './proto.ts';
 import type { ArrayView, PlainTensor } from './protocol.ts';
 import {
   addRowSums,
@@ -128,6 +130,16 @@ export class LevelArrays extends LadderRows {
       view(name, shifted ? shiftedBias(name) : name, sharedDims(name, shape));
     }
     return { views, tensors: { merge: mergeInput(this.config, variant) } };
+  }
+
+  /** The weights among the graph inputs of a level, for a session that holds them itself. */
+  initializers(level: number, precision: Precision): Initializer[] {
+    const own = this.own(level);
+    return Object.entries(this.inputs(level, precision).views).map(([name, { array, dims }]) => {
+      const all = own.get(array) ?? this.#common.get(array) ?? new Float32Array();
+      const { buffer, byteOffset, byteLength } = all.subarray(0, product(dims));
+      return { name, type: elementType(all), dims, data: new Uint8Array(buffer, byteOffset, byteLength) };
+    });
   }
 
   /** Codes of a matrix whose rows are outputs: with the rows that the level adds, or those of the level before it. */

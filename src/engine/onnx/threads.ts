@@ -4,8 +4,9 @@ import { Problem } from '../../problem/index.ts';
 import type { Variant, VitConfig } from '../../vit/index.ts';
 import type { ElasticModel } from '../engine.ts';
 import { chooseDevice, type Device, probeDevice } from './device.ts';
-import { OnnxModel } from './elastic.ts';
+import { OnnxModel, type Packing } from './elastic.ts';
 import { weightCodes } from './int8-host.ts';
+import { choosePacking } from './packing.ts';
 import { EngineThread } from './worker-client.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -25,6 +26,8 @@ export interface OnnxModelOptions {
   readonly precisions?: readonly Precision[];
   /** Matrices (`blocks.3.mlp.fc2`) that stay in fp32 in the int8 precision. @default none */
   readonly keepFp32?: readonly string[];
+  /** Which levels have their weights packed in every worker. @default 'auto', the full network where memory allows, on a GPU all */
+  readonly packing?: Packing | 'auto';
 }
 
 const DEFAULT_TIMEOUT_MS = 300_000;
@@ -39,7 +42,7 @@ export function engineThreads(size: number, timeoutMs = DEFAULT_TIMEOUT_MS): Wor
  * @throws Problem('engine-unavailable') when the device cannot be used
  */
 export async function createOnnxModel(options: OnnxModelOptions): Promise<ElasticModel> {
-  const { config, variants, device = 'auto', workers, threads = 1, timeoutMs } = options;
+  const { config, variants, device = 'auto', workers, threads = 1, timeoutMs, packing = 'auto' } = options;
   const chosen = chooseDevice(device);
   const session = { device: chosen, threads };
   const pool = engineThreads(workers ?? (chosen === 'cpu' ? availableParallelism() : 1), timeoutMs);
@@ -48,7 +51,17 @@ export async function createOnnxModel(options: OnnxModelOptions): Promise<Elasti
     await pool.use((worker) => probeDevice(worker, session));
     const weights = precisions.includes('int8') ? await pool.use(weightCodes) : 'uint8';
     const quantisation = { weights, keepFp32: new Set(options.keepFp32) };
-    return new OnnxModel({ config, variants, session, pool, precisions, quantisation });
+    const chosenPacking =
+      packing === 'auto' ? choosePacking(chosen, { config, precisions, workers: pool.size }) : packing;
+    return new OnnxModel({
+      config,
+      variants,
+      session,
+      pool,
+      precisions,
+      quantisation,
+      packing: chosenPacking,
+    });
   } catch (error) {
     await pool.close();
     throw error;
