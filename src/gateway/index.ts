@@ -10,3 +10,4 @@ export { project, type VectorOptions } from './project.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { EmbeddingsResponse, ModelResponse } from './request-schemas.ts';
 export type { Trace, Tracer } from './tracing.ts';
+export { type Arriving, fetchTransport, type Transport } from './transport.ts';

@@ -69,14 +69,14 @@ export function onError(log: (problem: Problem, requestId: string) => void) {
 }
 
 /** Finds the caller's tier by the API key, and takes one request from its rate. */
-export function admit({ scheduler, limiter, tier: only }: GatewayOptions) {
+export function admit({ scheduler, limiter, tier: only, digest }: GatewayOptions) {
   return async function admit(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
     const key =
       /^Bearer[ ]+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? c.req.header('X-Api-Key');
     const { tiers } = scheduler;
     const single = only === undefined ? undefined : tiers[only];
     const served = only !== undefined && single ? { [only]: single } : tiers;
-    const { tier, account } = await callerOf(served, key);
+    const { tier, account } = await callerOf(served, key, digest);
     c.set('tier', tier);
     const tell = (state: RateState | undefined) => {
       if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);

@@ -1,8 +1,9 @@
-import type { Clock, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
+import type { Clock, Digest, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
 import type { Limits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
+import type { Transport } from './transport.ts';
 
 /** Everything that the application works with; entry points make it for their platform. */
 export interface GatewayOptions {
@@ -12,6 +13,10 @@ export interface GatewayOptions {
   readonly decoder: ImageDecoder;
   readonly clock: Clock;
   readonly limits?: Partial<Limits>;
+  /** Where bodies come from. @default Fetch's `Request` */
+  readonly transport?: Transport;
+  /** SHA-256, for API keys. @default WebCrypto's */
+  readonly digest?: Digest;
   /** Serves one tier only, whatever others the configuration names (a Lambda function per tier). */
   readonly tier?: string;
   /** Path that a proxy leaves in front of ours. @default '' */

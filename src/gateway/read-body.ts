@@ -1,37 +1,36 @@
+import type { Context } from 'hono';
 import { Problem } from '../problem/index.ts';
-import type { Clock } from '../serving/index.ts';
+import type { GatewayEnvironment } from './environment.ts';
 import type { Limits } from './limits.ts';
+import type { GatewayOptions } from './options.ts';
+import { fetchTransport } from './transport.ts';
 
 /**
  * Reads a request body whole, up to the limits.
  * @throws Problem('body-too-large'), ('request-timeout') when it does not arrive in time, ('client-closed-request')
  */
 export async function readBody(
-  request: Request,
+  c: Context<GatewayEnvironment>,
   limits: Limits,
-  clock: Clock,
+  { clock, transport = fetchTransport }: GatewayOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const declared = Number(request.headers.get('Content-Length') ?? 0);
+  const declared = Number(c.req.header('Content-Length') ?? 0);
   if (declared > limits.bodyBytes) throw tooLarge(limits.bodyBytes);
-  const reader = request.body?.getReader();
-  if (!reader) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
+  const parts: Uint8Array[] = [];
   let size = 0;
-  let cancel = () => {};
-  const late = new Promise<never>((_, reject) => {
-    cancel = clock.after(limits.bodyMs, () => reject(tooSlow(limits.bodyMs)));
+  const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
+  refused.catch(() => {});
+  const { done, cancel } = transport.body(c, (part) => {
+    size += part.length;
+    if (size > limits.bodyBytes) refuse(tooLarge(limits.bodyBytes));
+    else parts.push(part);
   });
-  late.catch(() => {});
+  const cancelTimer = clock.after(limits.bodyMs, () => refuse(tooSlow(limits.bodyMs)));
   try {
-    for (;;) {
-      const { done, value } = await Promise.race([reader.read(), late]);
-      if (done) break;
-      size += value.length;
-      if (size > limits.bodyBytes) throw tooLarge(limits.bodyBytes);
-      chunks.push(value);
-    }
+    await Promise.race([done, refused]);
   } catch (error) {
-    reader.cancel().catch(() => {});
+    cancel();
+    done.catch(() => {});
     if (error instanceof Problem) throw error;
     throw new Problem(
       'client-closed-request',
@@ -40,13 +39,15 @@ export async function readBody(
       { cause: error },
     );
   } finally {
-    cancel();
+    cancelTimer();
   }
+  // A last part may have been too much when the end was known already.
+  if (size > limits.bodyBytes) throw tooLarge(limits.bodyBytes);
   const body = new Uint8Array(size);
   let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
+  for (const part of parts) {
+    body.set(part, at);
+    at += part.length;
   }
   return body;
 }

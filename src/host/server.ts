@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
@@ -24,6 +25,7 @@ import type { ObjectStore } from '../storage/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
 import { ModelLoader } from './model-loader.ts';
+import { nodeTransport } from './node-transport.ts';
 import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
 import { prometheusMetrics } from './prometheus.ts';
 import { readTiers, watchTiers } from './tiers-file.ts';
@@ -131,6 +133,8 @@ export async function createNodeGateway(options: ServerOptions) {
       limiter: new RateLimiter(clock),
       decoder: sharpDecoder({ accuracy: 'fast' }),
       clock,
+      transport: nodeTransport,
+      digest: (bytes) => createHash('sha256').update(bytes).digest(),
       observers: [metrics.observe, log.request],
       metrics: metrics.render,
       assets: folderAssets(),

@@ -1,5 +1,5 @@
 export { type Clock, systemClock } from './clock.ts';
-export { type Caller, callerOf, createKey } from './keys.ts';
+export { type Caller, callerOf, createKey, type Digest } from './keys.ts';
 export { type Limiter, RateLimiter, type RateState } from './rate-limit.ts';
 export { answers } from './readiness.ts';
 export { ModelRegistry } from './registry.ts';

@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS } from '../limits.ts';
 import type { GatewayOptions } from '../options.ts';
 import { problemBody } from '../problem-response.ts';
 import { readBody } from '../read-body.ts';
+import { fetchTransport } from '../transport.ts';
 
 /** What the body and the query of `POST /v1/embed` say. */
 interface EmbedForm {
@@ -28,7 +29,7 @@ export function embed(options: GatewayOptions) {
     const binary = wantsBytes(c.req.header('Accept'));
     const type = c.req.header('Content-Type') ?? '';
     checkMediaType(type, options.decoder.mediaTypes);
-    const bytes = await readBody(c.req.raw, limits, options.clock);
+    const bytes = await readBody(c, limits, options);
     const received = options.clock.now();
     c.get('notes').receivedMs = received - c.get('arrived');
     const form = /^multipart\//i.test(type) ? await readForm(bytes, type, c) : readQuery(bytes, c);
@@ -45,7 +46,7 @@ export function embed(options: GatewayOptions) {
         tier: c.get('tier'),
         received,
         arrived: c.get('arrived'),
-        signal: c.req.raw.signal,
+        signal: (options.transport ?? fetchTransport).signal(c),
       },
       form.images.map((image) => async () => ({ bytes: image, fetchMs: 0 })),
     );

@@ -10,6 +10,7 @@ import type { GatewayOptions } from '../options.ts';
 import { problemBody } from '../problem-response.ts';
 import { readBody } from '../read-body.ts';
 import { EmbeddingsRequestSchema, type EmbeddingsResponse } from '../request-schemas.ts';
+import { fetchTransport } from '../transport.ts';
 
 /** `POST /v1/embeddings`: OpenAI's shape; one or many images, each with its own outcome. */
 export function embeddings(options: GatewayOptions) {
@@ -21,7 +22,7 @@ export function embeddings(options: GatewayOptions) {
         'unsupported-media-type',
         `/v1/embeddings takes application/json, not ${type.slice(0, 60)}. Send raw images to /v1/embed.`,
       );
-    const bytes = await readBody(c.req.raw, limits, options.clock);
+    const bytes = await readBody(c, limits, options);
     const received = options.clock.now();
     c.get('notes').receivedMs = received - c.get('arrived');
     const body = parse(bytes);
@@ -32,7 +33,7 @@ export function embeddings(options: GatewayOptions) {
     const model = options.registry.get(body.model);
     c.get('notes').model = model.name;
     const budget = requestBudget(c, body.compute_budget);
-    const { signal } = c.req.raw;
+    const signal = (options.transport ?? fetchTransport).signal(c);
     const results = await embedImages(
       options,
       {
