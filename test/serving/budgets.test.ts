@@ -25,14 +25,14 @@ describe('2,000 requests of mixed budgets at 60 % of capacity, on the real engin
   beforeAll(async () => {
     // A few milliseconds an image, so that times are the network's and not the event loop's.
     const config = tinyConfig({
-      imageSize: 144,
+      imageSize: 224,
       patchSize: 16,
-      width: 128,
-      heads: 2,
+      width: 192,
+      heads: 3,
       headDim: 64,
-      channels: 512,
+      channels: 768,
       depth: 6,
-      embeddingWidth: 128,
+      embeddingWidth: 192,
     });
     const { digest, manifest, levels } = await openCheckpoint(await tinyStore({ config }), 'tiny');
     const engine = await createOnnxModel({ config, variants: manifest.ladder, workers: 2 });
