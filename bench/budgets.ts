@@ -1,18 +1,13 @@
 /**
- * Budgets kept: requests of mixed budgets at 60 % of capacity on the sample model, through the scheduler and the engine.
+ * Budgets kept: requests of mixed budgets at 30, 60 and 90 % of capacity, through the scheduler and the engine.
  * `node bench/budgets.ts [--quick] [--json] [--out folder]`
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openCheckpoint } from '../src/checkpoint/index.ts';
-import { createOnnxModel } from '../src/engine/index.ts';
-import { prune } from '../src/pruning/index.ts';
-import { ServedModel, systemClock } from '../src/serving/index.ts';
-import { memoryStore } from '../src/storage/index.ts';
 import { type BudgetsRun, driveBudgets, TARGETS } from './budgets-drive.ts';
 import { machine } from './machine.ts';
+import { servedNetwork } from './served-network.ts';
 import { median } from './statistics.ts';
 
 const LOADS = [0.3, 0.6, 0.9] as const;
@@ -21,23 +16,9 @@ const { values } = parseArgs({
 });
 const requests = values.quick ? 500 : 2000;
 
-const assets = join(import.meta.dirname, '../assets');
-const store = memoryStore();
-const work = await mkdtemp(join(tmpdir(), 'concertina-budgets-'));
-await prune({
-  model: join(assets, 'sample-model'),
-  images: join(assets, 'sample-images'),
-  store,
-  name: 'sample',
-  work,
-  recipe: 'quick',
-});
-const { digest, manifest, levels } = await openCheckpoint(store, 'sample');
-const engine = await createOnnxModel({ config: manifest.config, variants: manifest.ladder });
-const model = new ServedModel('sample', digest, manifest, engine, systemClock);
+const { model, what } = await servedNetwork('quick');
 const runs: { load: number; run: BudgetsRun }[] = [];
 try {
-  await model.load(levels());
   for (const load of LOADS) {
     const run = await driveBudgets(model, { requests, load, calibration: values.quick ? 300 : 1500 });
     runs.push({ load, run });
@@ -50,7 +31,6 @@ try {
   }
 } finally {
   await model.retire();
-  await rm(work, { recursive: true, force: true });
 }
 
 function row(
@@ -77,7 +57,7 @@ if (values.out !== undefined) {
     `# Budgets kept
 
 Made by \`node bench/budgets.ts --out bench/results\`. ${machine()}
-The sample model under \`quick\`, Poisson arrivals, a fifth each: latency; latency with a fidelity floor; FLOP share; level;
+${what}. Poisson arrivals, a fifth each: latency; latency with a fidelity floor; FLOP share; level;
 fidelity floor. Latency targets are log-uniform between ${TARGETS[0]} and ${TARGETS[1]} times the full network's time. Prediction error: median of
 |measured - predicted| / measured. Broken: requests whose \`flops\`, \`level\` or \`fidelity\` was not kept. Other programs: their share
 of all cores meanwhile.

@@ -86,11 +86,15 @@ function arrivalTimes(kind: Arrivals, perSecond: number, seconds: number, random
   return times;
 }
 
-function budgetOf(policy: Policy, target: number, top: number): Budget {
+function budgetOf(policy: Policy, target: number, { ladder }: ServedModel): Budget {
   // Every policy drops what has become worthless: a fixed one that does not would answer nothing in time beyond its capacity.
   const time = { latency: { value: target, strict: false }, deadline: { value: target, strict: false } };
   if (policy === 'elastic') return time;
-  return { ...time, level: { value: policy === 'always full' ? top : 0, strict: false } };
+  const level = { value: policy === 'always full' ? ladder.length - 1 : 0, strict: false };
+  if (policy === 'always smallest') return { ...time, level };
+  // As faithful as it is in fp32: in nothing less.
+  const fidelity = { value: ladder.at(-1)?.fidelity.fp32.mean ?? 1, strict: false };
+  return { ...time, level, fidelity };
 }
 
 function tierOf(pick: number): TierName {
@@ -120,7 +124,7 @@ export async function drive(model: ServedModel, asked: Drive): Promise<Result> {
 
   async function one(tier: TierName, arrived: number): Promise<Outcome> {
     const target = TRAFFIC[tier].target * capacity.fullMs;
-    const budget = budgetOf(policy, target, model.ladder.length - 1);
+    const budget = budgetOf(policy, target, model);
     try {
       const { plan } = await scheduler.embed({ model, pixels, budget, tier, arrived });
       const took = performance.now() - arrived;

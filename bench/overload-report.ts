@@ -16,8 +16,15 @@ import { median } from './statistics.ts';
 /** Goodput at twice the capacity, to that of the full network alone, that this project sets itself. */
 const ASKED_RATIO = 1.8;
 
+export interface Setting {
+  /** Of each line of the table. */
+  readonly seconds: number;
+  /** The network. */
+  readonly what: string;
+}
+
 /** Writes `overload.md` and a plot for each kind of arrivals. */
-export async function publish(folder: string, results: readonly Result[], seconds: number): Promise<void> {
+export async function publish(folder: string, results: readonly Result[], setting: Setting): Promise<void> {
   const find = (policy: Policy, arrivals: Arrivals, load: number): Result => {
     const found = results.find(
       (result) => result.policy === policy && result.arrivals === arrivals && result.load === load,
@@ -26,14 +33,14 @@ export async function publish(folder: string, results: readonly Result[], second
     return found;
   };
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'overload.md'), markdown(results, seconds, find));
+  await writeFile(join(folder, 'overload.md'), markdown(results, setting, find));
   for (const arrivals of ARRIVALS)
     await writeFile(join(folder, `overload-${arrivals}.svg`), plot(find, arrivals));
 }
 
 type Find = (policy: Policy, arrivals: Arrivals, load: number) => Result;
 
-function markdown(results: readonly Result[], seconds: number, find: Find): string {
+function markdown(results: readonly Result[], { seconds, what }: Setting, find: Find): string {
   const middle = (of: (result: Result) => number) => median(results.map(of));
   const capacities = results.map(({ capacity }) => capacity.perSecond);
   const targets = Object.entries(TRAFFIC).map(
@@ -43,10 +50,10 @@ function markdown(results: readonly Result[], seconds: number, find: Find): stri
   return `# Overload
 
 Made by \`node bench/overload.ts --out bench/results\`. ${machine()}
-The sample model under \`best\`. With all workers busy the full network serves ${Math.min(...capacities).toFixed(0)} to ${Math.max(...capacities).toFixed(0)} images a second here,
+${what}. With all workers busy the full network serves ${Math.min(...capacities).toFixed(0)} to ${Math.max(...capacities).toFixed(0)} images a second here,
 measured before each load. Each line is ${seconds} s of open-loop arrivals at a multiple of that, the same arrivals for every
 policy, through the scheduler and the engine. Latency targets: ${targets.join('; ')}.
-Every policy drops what is past its target. Goodput: answers within their target, per second. Bursty: 1.8 and 0.2 times the
+Always full: the largest level in fp32; always smallest: the smallest, in either precision. Every policy drops what is past its target. Goodput: answers within their target, per second. Bursty: 1.8 and 0.2 times the
 rate, half a second each, in turns. Other programs: their share of all cores meanwhile.
 
 ${verdicts(find).join('\n')}

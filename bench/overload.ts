@@ -1,19 +1,12 @@
 /**
  * Overload: open-loop arrivals at multiples of the full network's capacity, three tiers, elastic against always-full and
- * always-smallest on the same engine. Seven minutes on two cores; wants them for itself.
+ * always-smallest on the same engine. Ten minutes on two cores; wants them for itself.
  * `node bench/overload.ts [--quick] [--json] [--seconds 12] [--out folder]`
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openCheckpoint } from '../src/checkpoint/index.ts';
-import { createOnnxModel } from '../src/engine/index.ts';
-import { prune } from '../src/pruning/index.ts';
-import { ServedModel, systemClock } from '../src/serving/index.ts';
-import { memoryStore } from '../src/storage/index.ts';
 import { ARRIVALS, capacityOf, drive, LOADS, POLICIES, type Result } from './overload-drive.ts';
 import { publish } from './overload-report.ts';
+import { servedNetwork } from './served-network.ts';
 
 const { values } = parseArgs({
   options: {
@@ -26,22 +19,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds ?? (values.quick ? 2 : 12));
 const calibration = values.quick ? 150 : 600;
 
-const assets = join(import.meta.dirname, '../assets');
-const store = memoryStore();
-const work = await mkdtemp(join(tmpdir(), 'concertina-overload-'));
-await prune({
-  model: join(assets, 'sample-model'),
-  images: join(assets, 'sample-images'),
-  store,
-  name: 'sample',
-  work,
-  recipe: values.quick ? 'quick' : 'best',
-});
-const { digest, manifest, levels } = await openCheckpoint(store, 'sample');
-const engine = await createOnnxModel({ config: manifest.config, variants: manifest.ladder });
-const model = new ServedModel('sample', digest, manifest, engine, systemClock);
+const { model, what } = await servedNetwork(values.quick ? 'quick' : 'best');
 try {
-  await model.load(levels());
   // Not counted: the first images of a process are slower.
   await capacityOf(model, calibration);
   const results: Result[] = [];
@@ -54,10 +33,9 @@ try {
         report(result);
       }
     }
-  if (values.out !== undefined) await publish(values.out, results, seconds);
+  if (values.out !== undefined) await publish(values.out, results, { seconds, what });
 } finally {
   await model.retire();
-  await rm(work, { recursive: true, force: true });
 }
 
 function report(result: Result): void {
