@@ -24,7 +24,7 @@ export function precisionOption(): Option {
 export function packingOption(): Option {
   return new Option(
     '--packing <levels>',
-    'levels whose weights every engine worker keeps packed, faster for more memory; auto: full where memory allows',
+    'levels whose weights every engine worker keeps packed, faster for more memory; auto: by what is free',
   )
     .env('CONCERTINA_PACKING')
     .choices(['auto', 'none', 'full', 'all'])

@@ -49,7 +49,7 @@ export interface ServerOptions {
   readonly workers?: number | undefined;
   /** What levels are computed in. @default 'auto', every precision that the checkpoint has */
   readonly precision?: PrecisionChoice | undefined;
-  /** Which levels have their weights packed in every worker. @default 'auto', the full network where memory allows, on a GPU all */
+  /** Which levels have their weights packed in every worker. @default 'auto', by the free memory; on a GPU all */
   readonly packing?: OnnxModelOptions['packing'] | undefined;
   /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
   readonly hangMs?: number | undefined;

@@ -26,7 +26,7 @@ export interface OnnxModelOptions {
   readonly precisions?: readonly Precision[];
   /** Matrices (`blocks.3.mlp.fc2`) that stay in fp32 in the int8 precision. @default none */
   readonly keepFp32?: readonly string[];
-  /** Which levels have their weights packed in every worker. @default 'auto', the full network where memory allows, on a GPU all */
+  /** Which levels have their weights packed in every worker. @default 'auto', by the free memory; on a GPU all */
   readonly packing?: Packing | 'auto';
 }
 
@@ -52,7 +52,9 @@ export async function createOnnxModel(options: OnnxModelOptions): Promise<Elasti
     const weights = precisions.includes('int8') ? await pool.use(weightCodes) : 'uint8';
     const quantisation = { weights, keepFp32: new Set(options.keepFp32) };
     const chosenPacking =
-      packing === 'auto' ? choosePacking(chosen, { config, precisions, workers: pool.size }) : packing;
+      packing === 'auto'
+        ? choosePacking(chosen, { config, variants, precisions, workers: pool.size })
+        : packing;
     return new OnnxModel({
       config,
       variants,
