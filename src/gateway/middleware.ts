@@ -1,6 +1,6 @@
 import type { Context, Next } from 'hono';
 import { isProblem, Problem } from '../problem/index.ts';
-import { callerOf, type RateState } from '../serving/index.ts';
+import { callerOf, type RateState, type Tiers } from '../serving/index.ts';
 import type { GatewayEnvironment } from './environment.ts';
 import type { GatewayOptions } from './options.ts';
 import { asProblem, problemResponse } from './problem-response.ts';
@@ -70,13 +70,12 @@ export function onError(log: (problem: Problem, requestId: string) => void) {
 
 /** Finds the caller's tier by the API key, and takes one request from its rate. */
 export function admit({ scheduler, limiter, tier: only, digest }: GatewayOptions) {
+  const served = onlyTier(only);
   return async function admit(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
     const key =
       /^Bearer[ ]+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? c.req.header('X-Api-Key');
     const { tiers } = scheduler;
-    const single = only === undefined ? undefined : tiers[only];
-    const served = only !== undefined && single ? { [only]: single } : tiers;
-    const { tier, account } = await callerOf(served, key, digest);
+    const { tier, account } = await callerOf(served(tiers), key, digest);
     c.set('tier', tier);
     const tell = (state: RateState | undefined) => {
       if (state) for (const [name, value] of Object.entries(rateHeaders(tier, state))) c.header(name, value);
@@ -88,6 +87,17 @@ export function admit({ scheduler, limiter, tier: only, digest }: GatewayOptions
       throw error;
     }
     await next();
+  };
+}
+
+/** The tiers without all others than the one served, if it is among them; the same object as long as the tiers are the same. */
+function onlyTier(only: string | undefined): (tiers: Tiers) => Tiers {
+  let last: { readonly from: Tiers; readonly to: Tiers } | undefined;
+  return function served(tiers) {
+    const single = only === undefined ? undefined : tiers[only];
+    if (only === undefined || !single) return tiers;
+    if (last?.from !== tiers) last = { from: tiers, to: { [only]: single } };
+    return last.to;
   };
 }
 

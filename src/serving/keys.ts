@@ -41,12 +41,8 @@ export async function callerOf(
   const fallback = Object.entries(tiers).find(([, tier]) => tier.default)?.[0];
   const secured = Object.values(tiers).some((tier) => tier.keys.length > 0);
   if (key !== undefined && (secured || fallback === undefined)) {
-    let found: string | undefined;
-    // Every hash is compared, so that the time tells nothing.
-    for (const [name, tier] of Object.entries(tiers)) {
-      for (const hash of tier.keys) if (await matches(key, hash, digest)) found = name;
-    }
-    if (found) return { tier: found, account: key };
+    const found = await tierOfKey(tiers, key, digest);
+    if (found !== undefined) return { tier: found, account: key };
     // A gateway with an open tier also serves clients that insist on sending some key.
     if (secured)
       throw new Problem(
@@ -56,6 +52,23 @@ export async function callerOf(
   }
   if (fallback) return { tier: fallback, account: ANONYMOUS };
   throw new Problem('missing-key', 'Send an API key: Authorization: Bearer <key>.');
+}
+
+/** Keys that were found, with their tiers, as long as a configuration is in force: hashes of many keys are worth a comparison once. */
+const found = new WeakMap<Tiers, Map<string, string>>();
+
+async function tierOfKey(tiers: Tiers, key: string, digest: Digest): Promise<string | undefined> {
+  const before = found.get(tiers) ?? new Map<string, string>();
+  found.set(tiers, before);
+  const known = before.get(key);
+  if (known !== undefined) return known;
+  let tierName: string | undefined;
+  // Every hash is compared, so that the time of a wrong key tells nothing.
+  for (const [name, tier] of Object.entries(tiers)) {
+    for (const hash of tier.keys) if (await matches(key, hash, digest)) tierName = name;
+  }
+  if (tierName !== undefined) before.set(key, tierName);
+  return tierName;
 }
 
 async function matches(key: string, hash: string, digest: Digest): Promise<boolean> {
