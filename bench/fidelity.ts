@@ -11,8 +11,8 @@ import { machine } from './machine.ts';
 /**
  * Compares pruning methods by fidelity, k-NN and cross-budget retrieval on pictures that they were not fitted on.
  *
- *   node bench/fidelity.ts [--model FOLDER]… [--calibration FOLDER] [--labelled FOLDER] [--work FOLDER] [--fit 128] [--held 64]
- *     [--gallery 30] [--queries 15] [--evaluations 50] [--fitness-images 16] [--ablated 1] [--only NAME]… [--finished] [--quick]
+ *   node bench/fidelity.ts [--model FOLDER]… [--calibration FOLDER] [--labelled FOLDER] [--work FOLDER] [--fit 256] [--held 64]
+ *     [--gallery 120] [--queries 75] [--evaluations 50] [--fitness-images 16] [--ablated 2] [--only NAME]… [--finished] [--quick]
  *     [--json] [--out FOLDER]
  *
  * `--labelled` has class folders under `train` and `test`; `--gallery` and `--queries` count pictures of each class.
@@ -54,13 +54,13 @@ const settings = z
     calibration: z.string().default(join(data, 'images/calibration')),
     labelled: z.string().default(join(data, 'images/clothing')),
     work: z.string().default(join(import.meta.dirname, '../.cache/fidelity')),
-    fit: number(128, 16),
+    fit: number(256, 16),
     held: number(64, 16),
-    gallery: number(30, 6),
-    queries: number(15, 3),
+    gallery: number(120, 6),
+    queries: number(75, 3),
     evaluations: number(50, 2),
     'fitness-images': number(16, 8),
-    ablated: number(1, 0),
+    ablated: number(2, 0),
     finished: z.boolean().default(false),
     only: z.array(z.string()).default(quick ? ['random', 'best, units only'] : ['']),
   })
