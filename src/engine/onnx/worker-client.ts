@@ -11,6 +11,12 @@ const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : '.
 /** Nobody waits longer than this for a thread to come back from a native call, ms. */
 const STUCK_MS = 10_000;
 
+/**
+ * The end of the thread that was told to end last. A thread frees its sessions as it ends, and sessions of several threads that
+ * are freed at once corrupt the memory that ONNX Runtime's WebGPU provider shares between them.
+ */
+let turn = Promise.resolve();
+
 interface Waiting {
   readonly resolve: (outputs: Outputs | null) => void;
   readonly reject: (problem: Problem) => void;
@@ -78,9 +84,17 @@ export class EngineThread extends GivenOnce implements EngineWorker {
     return (await this.send({ kind: 'run', session, inputs, tensors }, transfer, timeoutMs)) ?? {};
   }
 
-  /** Ends the thread: at once, or after the native call that it is in; of one that is stuck there it is let go of. */
-  async terminate(): Promise<void> {
+  /**
+   * Ends the thread: at once, or after the native call that it is in; of one that is stuck there it is let go of. Threads end one
+   * after another.
+   */
+  terminate(): Promise<void> {
     this.#end('The engine was disposed.');
+    turn = turn.then(() => this.#stopped());
+    return turn;
+  }
+
+  async #stopped(): Promise<void> {
     this.#stop();
     const { promise: patience, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, STUCK_MS);
