@@ -70,6 +70,18 @@ export interface AnalysisModel {
   ): Promise<Gradients>;
 
   /**
+   * Vector-Jacobian products of the pooled embedding of any variant with respect to the biases of `attn.proj` and
+   * `mlp.fc2`, summed over the images. Which tokens merge counts as fixed.
+   * @param cotangents `[count, embeddingWidth]`, dL/d(embedding) of every image
+   */
+  biasGradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    network: AnalysisVariant,
+  ): Promise<BiasGradients>;
+
+  /**
    * Tokens of the residual stream before the first block.
    * @returns `[count, T, D]`
    */
@@ -115,6 +127,14 @@ export interface GradientRequest {
   readonly gates?: boolean;
   /** With `gates`: mean activations that are subtracted before the product (a gate that closes onto the mean). */
   readonly centre?: ActivationMeans;
+}
+
+/** Derivatives with respect to what the two halves of every block add, `[D]` per block. */
+export interface BiasGradients {
+  /** dL/d(`attn.proj.bias`) */
+  readonly attention: readonly Float32Array[];
+  /** dL/d(`mlp.fc2.bias`) */
+  readonly mlp: readonly Float32Array[];
 }
 
 /** Mean of what `attn.proj` and `mlp.fc2` read, over images and tokens, per block: `[H * dh]` and `[M]`. */

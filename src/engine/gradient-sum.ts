@@ -1,9 +1,9 @@
 import type { VitConfig } from '../vit/index.ts';
-import type { GradientRequest, Gradients } from './engine.ts';
+import type { BiasGradients, GradientRequest, Gradients } from './engine.ts';
 
 /**
- * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i` and `heads.i`, as far as they
- * were asked for.
+ * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i`, `heads.i`, `proj.i` and
+ * `fc2.i`, as far as they were asked for.
  */
 export type TakeOutput = (name: string) => Float32Array;
 
@@ -53,6 +53,21 @@ export class GradientSum {
 
   #place(rows: Float32Array, first: number, take: TakeOutput, name: string): void {
     rows.set(take(name), (first * rows.length) / this.#count);
+  }
+}
+
+/** Sums the derivatives of biases over the chunks of a batch. */
+export class BiasGradientSum {
+  readonly gradients: BiasGradients;
+
+  constructor({ depth, width }: VitConfig) {
+    const perBlock = () => Array.from({ length: depth }, () => new Float32Array(width));
+    this.gradients = { attention: perBlock(), mlp: perBlock() };
+  }
+
+  add(take: TakeOutput): void {
+    for (const [block, sum] of this.gradients.attention.entries()) accumulate(sum, take, `proj.${block}`);
+    for (const [block, sum] of this.gradients.mlp.entries()) accumulate(sum, take, `fc2.${block}`);
   }
 }
 

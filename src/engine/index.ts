@@ -10,6 +10,7 @@ export type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
+  BiasGradients,
   ElasticModel,
   EmbedOptions,
   GradientRequest,

@@ -6,10 +6,11 @@ import type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
+  BiasGradients,
   GradientRequest,
   Gradients,
 } from '../engine.ts';
-import { GradientSum } from '../gradient-sum.ts';
+import { BiasGradientSum, GradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
@@ -138,7 +139,8 @@ class OnnxAnalysis implements AnalysisModel {
     const kinds = { weights, gates, centred: gates && centre !== undefined };
     const further = kinds.centred && centre ? meanInputs(centre) : {};
     const name = `backward ${Number(weights)}${Number(gates)}${Number(kinds.centred)}`;
-    const call = { ...this.#call(name, this.#full, () => backwardGraph(config, kinds)), further };
+    const structure = structureOf(config, this.#full.variant);
+    const call = { ...this.#call(name, this.#full, () => backwardGraph(config, kinds, structure)), further };
     const batches = {
       pixels: this.#pixelBatch(pixels, count),
       cotangents: { data: cotangents, dims: [width] },
@@ -146,6 +148,30 @@ class OnnxAnalysis implements AnalysisModel {
     const sum = new GradientSum(config, count, kinds);
     for await (const { first, outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
       sum.add(first, (name) => floats(outputs, name));
+    }
+    return sum.gradients;
+  }
+
+  async biasGradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    network: AnalysisVariant,
+  ): Promise<BiasGradients> {
+    const { config } = this;
+    const width = config.embeddingWidth;
+    checkLength('The cotangents', cotangents.length, count, width);
+    const structure = structureOf(config, network.variant);
+    const call = this.#call(`biases ${structureKey(structure)}`, network, () =>
+      backwardGraph(config, { biases: true }, structure),
+    );
+    const batches = {
+      pixels: this.#pixelBatch(pixels, count),
+      cotangents: { data: cotangents, dims: [width] },
+    };
+    const sum = new BiasGradientSum(config);
+    for await (const { outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
+      sum.add((name) => floats(outputs, name));
     }
     return sum.gradients;
   }

@@ -1,6 +1,6 @@
 import type { Value } from './graph.ts';
 import { activation, type Differentiable, layerNorm, linear, linearPerImage } from './layers.ts';
-import { logarithms } from './sizes.ts';
+import { keySizes } from './sizes.ts';
 import type { Scope, Stream } from './stream.ts';
 
 /**
@@ -31,15 +31,11 @@ export function attentionPool(scope: Scope, stream: Stream): Differentiable {
   const values = dense(stream.rows, 'value', D, D);
   const key = split(keys.output, stream.tokens);
   const value = split(values.output, stream.tokens);
-  const mask = stream.sizes
-    ? [
-        g.op('Reshape', [
-          logarithms(scope, stream.sizes),
-          g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 }),
-        ]),
-      ]
-    : [];
-  const attended = g.op('Reshape', [g.op('Attention', [query, key, value, ...mask]), g.ints(-1, D)]);
+  const mask = stream.sizes ? keySizes(scope, stream.sizes) : undefined;
+  const attended = g.op('Reshape', [
+    g.op('Attention', [query, key, value, ...(mask ? [mask] : [])]),
+    g.ints(-1, D),
+  ]);
   const projection = densePerImage(attended, 'proj', D, D);
   const mlp = [layerNorm(g, projection.output, 'pool.norm', config)];
   mlp.push(densePerImage(mlp[0]?.output ?? '', 'mlp.fc1', channels, D));
@@ -53,9 +49,8 @@ export function attentionPool(scope: Scope, stream: Stream): Differentiable {
       const found = split(projection.backward(g.op('Add', [gradient, throughMlp])), g.ints(1));
       const scale = g.float(1 / Math.sqrt(headDim));
       const turn = (x: Value) => g.op('Transpose', [x], { perm: [0, 1, 3, 2] });
-      const weights = g.op('Softmax', [g.op('Mul', [g.op('MatMul', [query, turn(key)]), scale])], {
-        axis: -1,
-      });
+      const similarity = g.op('Mul', [g.op('MatMul', [query, turn(key)]), scale]);
+      const weights = g.op('Softmax', [mask ? g.op('Add', [similarity, mask]) : similarity], { axis: -1 });
       const product = g.op('Mul', [g.op('MatMul', [found, turn(value)]), weights]);
       const sum = g.op('ReduceSum', [product, g.ints(3)], { keepdims: 1 });
       const logits = g.op('Mul', [g.op('Sub', [product, g.op('Mul', [weights, sum])]), scale]);

@@ -2,7 +2,7 @@ import type { VitConfig } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { type Differentiable, layerNorm, weightGradient } from './layers.ts';
 import { rotate, rotateBack } from './rotary.ts';
-import { logarithms } from './sizes.ts';
+import { keySizes } from './sizes.ts';
 import type { Scope, Stream } from './stream.ts';
 import { unitLinear } from './unit-linear.ts';
 
@@ -69,13 +69,9 @@ function project(scope: Scope, stream: Stream, block: number, normed: Value): Pr
 
 /** `log(size)` of every key for every query, `[images, 1, queries, tokens]`: a merged token counts for all its patches. */
 function sizeMask(scope: Scope, sizes: Value, queries: Value): Value {
-  const { g, images } = scope;
-  const perKey = g.op('Reshape', [
-    logarithms(scope, sizes),
-    g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 }),
-  ]);
+  const { g } = scope;
   const shape = g.op('Concat', [g.ints(1, 1), queries, g.ints(1)], { axis: 0 });
-  return g.op('Expand', [perKey, shape]);
+  return g.op('Expand', [keySizes(scope, sizes), shape]);
 }
 
 /** `[images, heads, tokens, dh]` to `[images * tokens, heads * dh]`. */
@@ -90,6 +86,8 @@ function joinHeads(g: GraphBuilder, attended: Value): Value {
 /** Attention with everything that its derivatives need. */
 export interface DifferentiableAttention extends Differentiable {
   readonly context: Value;
+  /** `[images, heads, tokens, dh]`, by which tokens merge. */
+  readonly key: Value;
   /** dL/d(context) to dL/d(value rows of qkv.weight), `[heads * dh, D]`, summed over all rows. */
   readonly valueGradient: (contextGradient: Value) => Value;
   readonly contextGradient: (gradient: Value) => Value;
@@ -97,7 +95,7 @@ export interface DifferentiableAttention extends Differentiable {
   readonly inputGradient: (contextGradient: Value) => Value;
 }
 
-/** The attention half of a block of the full network: `output` is the residual stream after it. */
+/** The attention half of a block: `output` is the residual stream after it. */
 export function differentiableAttention(
   scope: Scope,
   stream: Stream,
@@ -109,7 +107,8 @@ export function differentiableAttention(
   const scale = g.float(1 / Math.sqrt(config.headDim));
   const transposed = (x: Value) => g.op('Transpose', [x], { perm: [0, 1, 3, 2] });
   const logits = g.op('MatMul', [g.op('Mul', [query, scale]), transposed(key)]);
-  const weights = g.op('Softmax', [logits], { axis: -1 });
+  const sized = stream.sizes ? g.op('Add', [logits, keySizes(scope, stream.sizes)]) : logits;
+  const weights = g.op('Softmax', [sized], { axis: -1 });
   const context = joinHeads(g, g.op('MatMul', [weights, value]));
   const output = projectContext(scope, block, context, stream.rows);
   const projection = `blocks.${block}.attn.proj.weight`;
@@ -134,7 +133,8 @@ export function differentiableAttention(
     ].map((part) => g.op('Unsqueeze', [part, g.ints(3)]));
     // [images, heads, tokens, 3, dh] to rows of [heads, 3, dh]: the layout of qkv.
     const joint = g.op('Transpose', [g.op('Concat', parts, { axis: 3 })], { perm: [0, 2, 1, 3, 4] });
-    const rows = g.op('Reshape', [joint, g.ints(-1, 3 * config.heads * config.headDim)]);
+    const count = g.op('Shape', [stream.rows], { start: 0, end: 1 });
+    const rows = g.op('Reshape', [joint, g.op('Concat', [count, g.ints(-1)], { axis: 0 })]);
     return norm.backward(g.op('Gemm', [rows, `blocks.${block}.attn.qkv.weight`]));
   };
   const contextGradient = (gradient: Value) => g.op('Gemm', [gradient, projection], { transB: 1 });
@@ -142,6 +142,7 @@ export function differentiableAttention(
   return {
     output,
     context,
+    key,
     contextGradient,
     inputGradient,
     valueGradient: (gradient) => weightGradient(g, joinHeads(g, valueGradients(gradient)), norm.output),

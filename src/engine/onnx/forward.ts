@@ -78,7 +78,8 @@ function leadingRows(scope: Scope, rows: Value, tokens: Value, count: number): V
   return g.op('Reshape', [first, g.ints(-1, config.width)]);
 }
 
-function mergeCounts(g: GraphBuilder, { blocks }: NetworkStructure): Value[] {
+/** How many tokens each block merges, int64 `[1]` each; none where no block merges. */
+export function mergeCounts(g: GraphBuilder, { blocks }: NetworkStructure): Value[] {
   if (!blocks.some(({ merge }) => merge)) return [];
   const merge = g.input('merge', 'int64', [blocks.length]);
   return g.ops('Split', [merge], blocks.length, { axis: 0, num_outputs: blocks.length });

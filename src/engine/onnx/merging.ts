@@ -13,6 +13,23 @@ const LAST = Number.MAX_SAFE_INTEGER;
  * @param removed int64 `[1]`, at least 1 and at most the number of even patches (an empty `TopK` ends the process)
  */
 export function mergeTokens(scope: Scope, stream: Stream, keys: Value, removed: Value): Stream {
+  return differentiableMerge(scope, stream, keys, removed).stream;
+}
+
+/** A merge and its derivative: which tokens merge counts as fixed. */
+export interface DifferentiableMerge {
+  readonly stream: Stream;
+  /** dL/d(rows after the merge) to dL/d(rows before it). */
+  readonly backward: (gradient: Value) => Value;
+}
+
+/** {@link mergeTokens} with its derivative. */
+export function differentiableMerge(
+  scope: Scope,
+  stream: Stream,
+  keys: Value,
+  removed: Value,
+): DifferentiableMerge {
   const { g, config } = scope;
   const { source, target } = bestPairs(scope, keys, removed);
   const rowOf = (positions: Value) => rowIndices(scope, positions, stream.tokens);
@@ -33,17 +50,28 @@ export function mergeTokens(scope: Scope, stream: Stream, keys: Value, removed: 
   const keep = (rows: Value) => g.op('Compress', [rows, survives], { axis: 0 });
   const tokens = g.op('Sub', [stream.tokens, removed]);
   return {
-    rows: keep(pulled),
-    sizes: keep(grown),
-    tokens,
-    ...(stream.rotary
-      ? {
-          rotary: {
-            cosines: keepTable(scope, stream.rotary.cosines, stream.tokens, tokens, keep),
-            sines: keepTable(scope, stream.rotary.sines, stream.tokens, tokens, keep),
-          },
-        }
-      : {}),
+    stream: {
+      rows: keep(pulled),
+      sizes: keep(grown),
+      tokens,
+      ...(stream.rotary
+        ? {
+            rotary: {
+              cosines: keepTable(scope, stream.rotary.cosines, stream.tokens, tokens, keep),
+              sines: keepTable(scope, stream.rotary.sines, stream.tokens, tokens, keep),
+            },
+          }
+        : {}),
+    },
+    // A token that went gave `share` of the token that it went into, which gave that much less of itself.
+    backward: (gradient) => {
+      const survivors = g.op('Transpose', [g.op('NonZero', [survives])], { perm: [1, 0] });
+      const zeros = g.op('ConstantOfShape', [g.op('Shape', [stream.rows])]);
+      const spread = g.op('ScatterND', [zeros, survivors, gradient]);
+      const given = g.op('Mul', [g.op('GatherND', [spread, to]), share]);
+      const less = g.op('ScatterND', [spread, to, g.op('Neg', [given])], { reduction: 'add' });
+      return g.op('ScatterND', [less, from, given], { reduction: 'add' });
+    },
   };
 
   function keepTable(

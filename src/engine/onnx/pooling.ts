@@ -5,8 +5,7 @@ import { type Differentiable, layerNorm, linearPerImage } from './layers.ts';
 import { byImage, type Scope, type Stream } from './stream.ts';
 
 /**
- * The embedding `[images, embeddingWidth]` from the stream after the last block. `backward` gives dL/d(rows) and is
- * defined where nothing was merged.
+ * The embedding `[images, embeddingWidth]` from the stream after the last block. `backward` gives dL/d(rows).
  */
 export function pool(scope: Scope, stream: Stream): Differentiable {
   const { g, config } = scope;
@@ -47,7 +46,7 @@ function leadingMean(scope: Scope, stream: Stream, count: number): Differentiabl
       : g.op('ReduceMean', [g.op('Slice', [tokens, g.ints(0), g.ints(count), g.ints(1)]), g.ints(1)], {
           keepdims: 0,
         });
-  return { output, backward: (gradient) => spread(scope, gradient, 0, count) };
+  return { output, backward: (gradient) => spread(scope, stream, equalParts(scope, gradient, count), 0) };
 }
 
 /** The mean of the patch tokens, each weighted by the patches that it stands for. */
@@ -57,19 +56,27 @@ function patchMean(scope: Scope, stream: Stream): Differentiable {
   const total = totalTokens(config);
   const patchesOf = (value: Value) => g.op('Slice', [value, g.ints(first), g.ints(total), g.ints(1)]);
   const patches = patchesOf(byImage(scope, stream.rows, stream.tokens, config.width));
+  if (stream.sizes) {
+    return weightedMean(scope, stream, patches, patchesOf(byImage(scope, stream.sizes, stream.tokens, 1)));
+  }
   return {
-    output: stream.sizes
-      ? weightedMean(g, patches, patchesOf(byImage(scope, stream.sizes, stream.tokens, 1)))
-      : weightedSum(g, patches, equalShares(g, total - first)),
-    backward: (gradient) => spread(scope, gradient, first, total - first),
+    output: weightedSum(g, patches, equalShares(g, total - first)),
+    backward: (gradient) => spread(scope, stream, equalParts(scope, gradient, total - first), first),
   };
 }
 
 /** `weights` are sizes, `[images, T, 1]`: their sum is exact in any order. */
-function weightedMean(g: GraphBuilder, values: Value, weights: Value): Value {
+function weightedMean(scope: Scope, stream: Stream, values: Value, weights: Value): Differentiable {
+  const { g, config } = scope;
   const total = g.op('ReduceSum', [weights, g.ints(1)], { keepdims: 0 });
   const rows = g.op('Transpose', [weights], { perm: [0, 2, 1] });
-  return g.op('Div', [weightedSum(g, values, rows), total]);
+  return {
+    output: g.op('Div', [weightedSum(g, values, rows), total]),
+    backward: (gradient) => {
+      const each = g.op('Unsqueeze', [g.op('Div', [gradient, total]), g.ints(1)]);
+      return spread(scope, stream, g.op('Mul', [weights, each]), prefixTokens(config));
+    },
+  };
 }
 
 /**
@@ -84,11 +91,16 @@ function equalShares(g: GraphBuilder, count: number): Value {
   return g.table(`shares ${count}`, [1, 1, count], () => new Float32Array(count).fill(1 / count));
 }
 
-/** The derivative of a mean over `count` tokens from `first` on: `[images, D]` to rows of all tokens. */
-function spread({ g, config, images }: Scope, gradient: Value, first: number, count: number): Value {
+/** The derivative of a mean over `count` tokens with respect to each: `[images, D]` to `[images, count, D]`. */
+function equalParts({ g, config, images }: Scope, gradient: Value, count: number): Value {
   const share = g.op('Mul', [g.op('Unsqueeze', [gradient, g.ints(1)]), g.float(1 / count)]);
-  const shape = g.op('Concat', [images, g.ints(count, config.width)], { axis: 0 });
-  const after = totalTokens(config) - first - count;
-  const padded = g.op('Pad', [g.op('Expand', [share, shape]), g.ints(0, first, 0, 0, after, 0)]);
-  return g.op('Reshape', [padded, g.ints(-1, config.width)]);
+  return g.op('Expand', [share, g.op('Concat', [images, g.ints(count, config.width)], { axis: 0 })]);
+}
+
+/** What tokens from `first` on are given, `[images, n, D]`, as rows of all tokens; the others are given nothing. */
+function spread({ g, config }: Scope, stream: Stream, given: Value, first: number): Value {
+  const count = g.op('Shape', [given], { start: 1, end: 2 });
+  const after = g.op('Sub', [stream.tokens, g.op('Add', [count, g.ints(first)])]);
+  const pads = g.op('Concat', [g.ints(0, first, 0, 0), after, g.ints(0)], { axis: 0 });
+  return g.op('Reshape', [g.op('Pad', [given, pads]), g.ints(-1, config.width)]);
 }

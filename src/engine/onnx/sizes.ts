@@ -15,3 +15,9 @@ export function logarithms({ g, config }: Scope, sizes: Value): Value {
   );
   return g.op('Gather', [table, g.op('Cast', [sizes], { to: ELEMENT.int64 })], { axis: 0 });
 }
+
+/** `log(size)` of every key, `[images, 1, 1, tokens]`. */
+export function keySizes(scope: Scope, sizes: Value): Value {
+  const { g, images } = scope;
+  return g.op('Reshape', [logarithms(scope, sizes), g.op('Concat', [images, g.ints(1, 1, -1)], { axis: 0 })]);
+}

@@ -6,15 +6,16 @@ import type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
+  BiasGradients,
   GradientRequest,
   Gradients,
 } from '../engine.ts';
-import { GradientSum } from '../gradient-sum.ts';
+import { BiasGradientSum, GradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors } from '../network-tensors.ts';
 import { attentionContext } from './attention.ts';
 import { loadBackend, type Tf, type TfjsBackend } from './backend.ts';
 import { forward } from './forward.ts';
-import { vectorJacobians } from './gradients.ts';
+import { biasJacobians, vectorJacobians } from './gradients.ts';
 import { hiddenChannels } from './mlp.ts';
 import { registerGradients } from './register-gradients.ts';
 import type { Scope, Stream } from './scope.ts';
@@ -135,6 +136,23 @@ class TfjsAnalysis implements AnalysisModel {
       this.#tf.dispose([...sums.values()]);
     }
     return result.gradients;
+  }
+
+  async biasGradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    network: AnalysisVariant,
+  ): Promise<BiasGradients> {
+    const { embeddingWidth } = this.config;
+    checkLength('The cotangents', cotangents.length, count, embeddingWidth);
+    const batches = [this.#pixelBatch(pixels, count), { data: cotangents, dims: [embeddingWidth] }] as const;
+    const sum = new BiasGradientSum(this.config);
+    const compute = (scope: Scope, [images, given]: Parts) =>
+      biasJacobians(scope, images, given ?? images, network.variant);
+    for await (const { values } of this.#chunks(network, count, CHUNK.backward, batches, compute))
+      sum.add((name) => values[name] ?? missing(name));
+    return sum.gradients;
   }
 
   async dispose(): Promise<void> {

@@ -15,12 +15,26 @@ export interface Taps {
   readonly channels: (block: number, hidden: Tensor) => Tensor;
 }
 
+/** Merges the tokens of a block. */
+export type Merge = (stream: Stream, keys: Tensor, removed: number) => Stream;
+
+export interface ForwardOptions {
+  readonly taps?: Taps | undefined;
+  /** @default mergeTokens */
+  readonly merge?: Merge | undefined;
+}
+
 /**
  * Embeds images with the weights of the scope, which hold what the variant keeps.
  * @param pixels `[images, 3, size, size]`
  * @returns `[images, embeddingWidth]`
  */
-export function forward(scope: Scope, pixels: Tensor, variant: Variant, taps?: Taps): Tensor {
+export function forward(
+  scope: Scope,
+  pixels: Tensor,
+  variant: Variant,
+  { taps, merge = (...given) => mergeTokens(scope, ...given) }: ForwardOptions = {},
+): Tensor {
   const merges = feasibleMerge(scope.config, variant);
   const last = scope.config.depth - 1;
   let stream = embedPixels(scope, pixels);
@@ -30,7 +44,7 @@ export function forward(scope: Scope, pixels: Tensor, variant: Variant, taps?: T
     const attended = attentionHalf(scope, stream, block, { variant, onlyRows, taps });
     const { key } = attended;
     const merging = key && removed > 0 && onlyRows === null;
-    stream = merging ? mergeTokens(scope, attended.stream, key, removed) : attended.stream;
+    stream = merging ? merge(attended.stream, key, removed) : attended.stream;
     stream = mlpHalf(scope, stream, block, { variant, taps });
   }
   return pool(scope, stream);

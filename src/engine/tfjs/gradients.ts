@@ -1,8 +1,9 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { fullVariant } from '../../vit/index.ts';
+import { fullVariant, type Variant } from '../../vit/index.ts';
 import type { ActivationMeans, GradientRequest } from '../engine.ts';
-import { forward, type Taps } from './forward.ts';
+import { forward, type Merge, type Taps } from './forward.ts';
 import { canonicalGradient } from './layout.ts';
+import { applyMerge, type ChosenMerge, chooseMerge } from './merging.ts';
 import type { Scope } from './scope.ts';
 
 /**
@@ -32,7 +33,7 @@ export function vectorJacobians(
     }
   }
   const taps = gates ? gateTaps(scope, images, inputs, centre) : undefined;
-  const embed = () => forward(scope, pixels, fullVariant(config), taps);
+  const embed = () => forward(scope, pixels, fullVariant(config), { taps });
   if (inputs.size === 0) return { embedding: embed() };
   const { value, grads } = tf.valueAndGrads(embed)([...inputs.values()], cotangents);
   const derivatives = [...inputs.keys()].map((name, index): [string, Tensor] => {
@@ -40,6 +41,39 @@ export function vectorJacobians(
     return [name, /^(fc1|value)/.test(name) ? canonicalGradient(tf, gradient) : gradient];
   });
   return { embedding: value, ...Object.fromEntries(derivatives) };
+}
+
+/**
+ * Derivatives of the variant's embedding with respect to the biases that its halves of blocks add.
+ * @returns per block `proj.i` and `fc2.i`, `[D]`, summed over the images
+ */
+export function biasJacobians(
+  scope: Scope,
+  pixels: Tensor,
+  cotangents: Tensor,
+  variant: Variant,
+): Record<string, Tensor> {
+  const { tf, config, at } = scope;
+  const inputs = new Map<string, Tensor>();
+  for (let block = 0; block < config.depth; block++) {
+    inputs.set(`proj.${block}`, at(`blocks.${block}.attn.proj.bias`));
+    inputs.set(`fc2.${block}`, at(`blocks.${block}.mlp.fc2.bias`));
+  }
+  // Tokens are chosen in a run that nothing is differentiated in.
+  const chosen: ChosenMerge[] = [];
+  const choose: Merge = (stream, keys, removed) => {
+    const merge = chooseMerge(scope, stream, keys, removed);
+    chosen.push(merge);
+    return applyMerge(scope, stream, merge);
+  };
+  if (variant.merge.some((removed) => removed > 0)) forward(scope, pixels, variant, { merge: choose });
+  const embed = () => {
+    const left = chosen.values();
+    const again: Merge = (stream) => applyMerge(scope, stream, left.next().value as ChosenMerge); // the same merges in the same order
+    return forward(scope, pixels, variant, { merge: again });
+  };
+  const { grads } = tf.valueAndGrads(embed)([...inputs.values()], cotangents);
+  return Object.fromEntries([...inputs.keys()].map((name, index) => [name, grads[index] as Tensor])); // one for every input
 }
 
 /** Multiplies gates onto heads and channels: `g a`, or `mean + g (a - mean)` when they close onto a mean. */

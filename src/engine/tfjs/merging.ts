@@ -13,7 +13,7 @@ import type { Scope, Stream } from './scope.ts';
  */
 export function mergeTokens({ tf, config }: Scope, stream: Stream, keys: Tensor, removed: number): Stream {
   const { images, tokens } = stream;
-  const width = config.width;
+  const width = stream.rows.shape[1] ?? 0;
   const first = prefixTokens(config);
   const positions = Array.from({ length: tokens }, (_, at) => at);
   const prefix = positions.slice(0, first);
@@ -70,6 +70,34 @@ export function mergeTokens({ tf, config }: Scope, stream: Stream, keys: Tensor,
     const regrouped = withPrefix((which) => pick(all, which), pick(all, even), pick(all, odd));
     return tf.reshape(keep(regrouped, config.headDim), [images, 1, kept.tokens, config.headDim]);
   }
+}
+
+/** A merge as a matrix, in which nothing is chosen any more: what derivatives are taken of. */
+export interface ChosenMerge {
+  /** `[images, tokens after, tokens before]` */
+  readonly matrix: Tensor;
+  /** What is left after the merge, but for its rows. */
+  readonly left: Omit<Stream, 'rows'>;
+}
+
+/** {@link mergeTokens} of rows that are the identity: what every token that is left is made of. */
+export function chooseMerge(scope: Scope, stream: Stream, keys: Tensor, removed: number): ChosenMerge {
+  const { tf } = scope;
+  const { images, tokens } = stream;
+  const each = tf.tile(tf.eye(tokens), [images, 1]);
+  const { rows, ...left } = mergeTokens(scope, { ...stream, rows: each }, keys, removed);
+  return { matrix: tf.reshape(rows, [images, left.tokens, tokens]), left };
+}
+
+/** The stream after a merge that was chosen before. */
+export function applyMerge(
+  { tf }: Scope,
+  { rows, images, tokens }: Stream,
+  { matrix, left }: ChosenMerge,
+): Stream {
+  const width = rows.shape[1] ?? 0;
+  const merged = tf.matMul(matrix, tf.reshape(rows, [images, tokens, width]));
+  return { ...left, rows: tf.reshape(merged, [images * left.tokens, width]) };
 }
 
 /** Ones at the given places. Made of whole numbers: on WebAssembly a float `oneHot` holds the bits of an integer 1. */

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisModel, Gradients } from '../../../src/engine/index.ts';
 import { createRandom } from '../../../src/pruning/random.ts';
-import { fullVariant, type Tensor, type TensorMap, type VitConfig } from '../../../src/vit/index.ts';
+import {
+  fullVariant,
+  type Tensor,
+  type TensorMap,
+  type Variant,
+  type VitConfig,
+} from '../../../src/vit/index.ts';
 import { FAMILIES } from '../../engine/families.ts';
 import { type Gates, literalEmbedding } from '../../engine/literal-vit.ts';
 import { relativeError } from '../../support/relative-error.ts';
@@ -12,6 +18,8 @@ const STEP = 1e-4;
 /** Central differences in float64 err by about 1e-8; the engine computes in float32. */
 const TOLERANCE = 1e-4;
 const PROBES = 12;
+/** Tokens merged in each block. */
+const MERGED = [3, 2];
 
 export interface GradientSuiteOptions {
   readonly config: VitConfig;
@@ -50,12 +58,12 @@ export function gradientSuite(
     }
 
     /** Sum over the images (or of one) of cotangent times embedding. */
-    function loss(weights: TensorMap, gates?: Gates, only?: number): number {
+    function loss(weights: TensorMap, gates?: Gates, only?: number, variant = fullVariant(config)): number {
       let total = 0;
       for (let image = 0; image < IMAGES; image++) {
         if (only !== undefined && image !== only) continue;
         const own = pixels.subarray(image * each, (image + 1) * each);
-        const embedding = literalEmbedding(config, weights, own, fullVariant(config), gates);
+        const embedding = literalEmbedding(config, weights, own, variant, gates);
         for (const [k, value] of embedding.entries()) {
           total += value * (cotangents[image * config.embeddingWidth + k] ?? 0);
         }
@@ -63,13 +71,14 @@ export function gradientSuite(
       return total;
     }
 
-    function byDifference(name: string, element: number): number {
+    function byDifference(name: string, element: number, variant?: Variant): number {
       const original = tensors.get(name) as Tensor; // the names below are canonical
       const shifted = (step: number) => {
         const data = Float64Array.from(original.data);
         data[element] = (data[element] ?? 0) + step;
         // The literal network reads any array of numbers; float64 keeps the step exact.
-        return loss(new Map(tensors).set(name, { ...original, data: data as unknown as Float32Array }));
+        const changed = new Map(tensors).set(name, { ...original, data: data as unknown as Float32Array });
+        return loss(changed, undefined, undefined, variant);
       };
       return (shifted(STEP) - shifted(-STEP)) / (2 * STEP);
     }
@@ -119,6 +128,29 @@ export function gradientSuite(
         expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
       },
     );
+
+    it.each([
+      ['the full network', {}],
+      ['a variant that merges', { merge: MERGED }],
+      ['a variant without some halves', { heads: [0, 2], channels: [3, 0], merge: MERGED }],
+    ])('match central differences of biases of %s', async (_, changes) => {
+      const full = fullVariant(config);
+      const some = (counts: readonly number[] | undefined, all: readonly number[]) =>
+        all.map((count, block) => Math.min(count, counts?.[block] ?? count));
+      const variant = {
+        heads: some('heads' in changes ? changes.heads : undefined, full.heads),
+        channels: some('channels' in changes ? changes.channels : undefined, full.channels),
+        merge: full.merge.map((none, block) => ('merge' in changes ? (changes.merge[block] ?? none) : none)),
+      };
+      const found = await model.biasGradients(pixels, IMAGES, cotangents, { variant });
+      const pairs = Array.from({ length: PROBES }, () => {
+        const [block, element, part] = [probe(config.depth), probe(config.width), probe(2)];
+        const name = `blocks.${block}.${part === 0 ? 'attn.proj' : 'mlp.fc2'}.bias`;
+        const own = (part === 0 ? found.attention : found.mlp)[block]?.[element] ?? Number.NaN;
+        return [own, byDifference(name, element, variant)];
+      });
+      expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
+    });
 
     it('centre gates on mean activations by what a constant activation would have added', async () => {
       const only = { gates: true } as const;
