@@ -53,7 +53,9 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference, uncorrected', { ...reference, ...none }),
     units('snapvit-reference', reference),
     units('best, units only', unitsOnly),
+    units('best, units only, biases tuned', { ...unitsOnly, ...correction(TUNED) }),
     joint('best', best),
+    joint('best, biases tuned', { ...best, ...correction(TUNED) }),
     {
       ...joint('best, as served (first byte of each weight)', best),
       retrieval: false,
@@ -73,6 +75,9 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
   ];
 }
+
+/** What `best` can be asked for besides. */
+const TUNED: Settings = { epochs: 2 };
 
 /** `best` restricted to heads and channels. */
 const unitsOnly: RecipeInput = { ...best, path: { kind: 'best', settings: { merging: false } } };

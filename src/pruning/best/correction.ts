@@ -13,10 +13,11 @@ import {
   unitWidth,
 } from '../residual.ts';
 import { activationMeans } from './activation-means.ts';
+import { tuneBiases } from './bias-tuning.ts';
 import { absorbMeans } from './mean-absorption.ts';
 import { type RegressionPiece, ridgeChange } from './ridge.ts';
 import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
-import { bestStrength, createTrial, type Target } from './strength.ts';
+import { bestStrength, createTrial, type Target, type Trial } from './strength.ts';
 import { type MergedTokens, memberMeans, mergeTokens, summedKeys, unmerged } from './token-merging.ts';
 
 /**
@@ -33,17 +34,38 @@ export function bestCorrection(given: unknown): Correction {
       const target = { variant, units };
       const { count } = context.images.fit;
       const images = Math.max(1, Math.min(settings.images, Math.ceil(count * FITTED_SHARE)));
+      const own = { ...settings, images };
       const means = await activationMeans(context);
       const absorbed = absorbMeans(context.config, context.tensors, means, target);
       const trials = range(Math.min(settings.trials, count - images)).map((index) => images + index);
       if (trials.length === 0) return absorbed;
       const trial = await createTrial(context, target, trials);
-      if ((await trial(absorbed)) >= settings.enough) return absorbed;
-      const fitted = await fittedTensors(context, target, { ...settings, images });
-      return bestStrength(context, units, { absorbed, fitted }, trial);
+      const untouched = await trial(absorbed);
+      if (untouched >= settings.enough) return tuned(context, target, { tensors: absorbed, trial }, own);
+      const fitted = await fittedTensors(context, target, own);
+      const tensors = await bestStrength(context, units, { absorbed, fitted }, trial);
+      return tuned(context, target, { tensors, trial }, own);
     },
   };
 }
+
+/** The level with its biases tuned on all pictures but those of the trial, where that is better in the trial. */
+async function tuned(
+  context: PruningContext,
+  target: Target,
+  { tensors, trial }: { readonly tensors: TensorMap; readonly trial: Trial },
+  { epochs, rate, trials, images }: CorrectionSettings,
+): Promise<TensorMap> {
+  const before = await trial(tensors);
+  if (epochs === 0 || before >= LIKE_FULL) return tensors;
+  const { count } = context.images.fit;
+  const pictures = range(count).filter((index) => index < images || index >= images + trials);
+  const changed = await tuneBiases(context, target, tensors, { epochs, rate, pictures });
+  return (await trial(changed)) > before ? changed : tensors;
+}
+
+/** A level of this cosine cannot be told from the full network. */
+const LIKE_FULL = 0.9995;
 
 /** Of few calibration images this share is fitted on and the rest decides how far to go. */
 const FITTED_SHARE = 0.75;

@@ -1,0 +1,94 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { Adam } from '../../../src/pruning/best/adam.ts';
+import { tuneBiases } from '../../../src/pruning/best/bias-tuning.ts';
+import { bestCorrection } from '../../../src/pruning/best/correction.ts';
+import { cosineCotangents } from '../../../src/pruning/best/cosine-cotangents.ts';
+import { embedImages, rowCosines } from '../../../src/pruning/fidelity.ts';
+import { createRandom } from '../../../src/pruning/random.ts';
+import { fullVariant, type TensorMap } from '../../../src/vit/index.ts';
+import { tinyContext } from '../tiny-context.ts';
+
+const context = await tinyContext({ imageSize: 20, depth: 4 }, { fit: 24, held: 12 });
+afterAll(() => context.model.dispose());
+const { config, model, images } = context;
+const full = fullVariant(config);
+const units = {
+  heads: full.heads.map((count) => [...Array(count).keys()]),
+  channels: full.channels.map((count) => [...Array(count).keys()]),
+};
+const target = { variant: { heads: [2, 3, 2, 3], channels: [14, 16, 12, 15], merge: [3, 2, 0, 0] }, units };
+const pictures = [...Array(20).keys()];
+
+async function fidelity(replaced: TensorMap, set = images.fit, count = 20): Promise<number> {
+  const wanted = await embedImages(model, set, count);
+  const own = await embedImages(model, set, count, { network: { ...target, replaced } });
+  return rowCosines(own, wanted, config.embeddingWidth).reduce((sum, cosine) => sum + cosine, 0) / count;
+}
+
+describe('Adam', () => {
+  it('takes the steps of the published algorithm', () => {
+    // By hand: the first step is the rate against the sign; g = 1 then -3 gives m = -0.21 / 0.19, v = 0.0999 / 0.0199.
+    const parameter = Float32Array.of(0, 5);
+    const adam = new Adam([parameter]);
+    adam.step([Float32Array.of(1, -0.001)], 0.1);
+    expect(parameter[0]).toBeCloseTo(-0.1, 6);
+    expect(parameter[1]).toBeCloseTo(5.1, 5);
+    adam.step([Float32Array.of(-3, 0)], 0.1);
+    expect(parameter[0]).toBeCloseTo(-0.1 + (0.1 * (0.21 / 0.19)) / Math.sqrt(0.0999 / 0.0199), 6);
+  });
+});
+
+describe('the derivative of a cosine', () => {
+  it('matches central differences', () => {
+    const random = createRandom(1, 'cotangents');
+    const width = 5;
+    const [e, t] = [0, 1].map(() => Float64Array.from({ length: 3 * width }, () => random.normal())) as [
+      Float64Array,
+      Float64Array,
+    ];
+    const loss = (rows: Float64Array) =>
+      rowCosines(rows, t, width).reduce((sum, cosine) => sum + 1 - cosine, 0) / 3;
+    const found = cosineCotangents(e, t, width);
+    for (const at of e.keys()) {
+      const shifted = (step: number) => loss(e.map((value, k) => value + (k === at ? step : 0)));
+      expect(found[at]).toBeCloseTo((shifted(1e-5) - shifted(-1e-5)) / 2e-5, 6);
+    }
+  });
+
+  it('is zero where there is no direction', () => {
+    expect([...cosineCotangents([0, 0, 1, 2], [1, 0, 0, 0], 2)]).toEqual([0, 0, 0, 0]);
+  });
+});
+
+describe('tuning biases', () => {
+  const settings = { epochs: 8, rate: 0.01, pictures };
+
+  it('brings the embeddings of a level that merges and prunes closer, on other pictures too', async () => {
+    const tuned = await tuneBiases(context, target, new Map(), settings);
+    expect([...tuned.keys()].every((name) => /^blocks\.\d+\.(attn\.proj|mlp\.fc2)\.bias$/.test(name))).toBe(
+      true,
+    );
+    expect(1 - (await fidelity(tuned))).toBeLessThan(0.8 * (1 - (await fidelity(new Map()))));
+    expect(await fidelity(tuned, images.held, 12)).toBeGreaterThan(
+      await fidelity(new Map(), images.held, 12),
+    );
+  });
+
+  it('leaves the tensors that it starts from alone, and gives the same bits every time', async () => {
+    const bias = Float32Array.from({ length: config.width }, (_, k) => k / 100);
+    const start = new Map([['blocks.0.attn.proj.bias', { shape: [config.width], data: bias.slice() }]]);
+    const once = await tuneBiases(context, target, start, { ...settings, epochs: 1 });
+    expect(start.get('blocks.0.attn.proj.bias')?.data).toEqual(bias);
+    expect(await tuneBiases(context, target, start, { ...settings, epochs: 1 })).toEqual(once);
+  });
+
+  it('is a part of the correction that can only help on the pictures of its trial', async () => {
+    const correct = (epochs: number, rate: number) =>
+      bestCorrection({ images: 8, trials: 6, epochs, rate }).correct(context, target.variant, units);
+    const [none, some, wild] = await Promise.all([correct(0, 1e-3), correct(6, 0.01), correct(2, 1e3)]);
+    const pixels = (indices: readonly number[]) => images.fit.pixels(indices.map((index) => index + 8));
+    const trial = { count: 6, pixels, picture: images.fit.picture };
+    expect(await fidelity(some, trial, 6)).toBeGreaterThan(await fidelity(none, trial, 6));
+    expect(wild).toEqual(none);
+  });
+});
