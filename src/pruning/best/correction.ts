@@ -40,8 +40,7 @@ export function bestCorrection(given: unknown): Correction {
       const trials = range(Math.min(settings.trials, count - images)).map((index) => images + index);
       if (trials.length === 0) return absorbed;
       const trial = await createTrial(context, target, trials);
-      const untouched = await trial(absorbed);
-      if (untouched >= settings.enough) return tuned(context, target, { tensors: absorbed, trial }, own);
+      if ((await trial(absorbed)) >= settings.enough) return absorbed;
       const fitted = await fittedTensors(context, target, own);
       const tensors = await bestStrength(context, units, { absorbed, fitted }, trial);
       return tuned(context, target, { tensors, trial }, own);
@@ -56,16 +55,12 @@ async function tuned(
   { tensors, trial }: { readonly tensors: TensorMap; readonly trial: Trial },
   { epochs, rate, trials, images }: CorrectionSettings,
 ): Promise<TensorMap> {
-  const before = await trial(tensors);
-  if (epochs === 0 || before >= LIKE_FULL) return tensors;
+  if (epochs === 0) return tensors;
   const { count } = context.images.fit;
   const pictures = range(count).filter((index) => index < images || index >= images + trials);
   const changed = await tuneBiases(context, target, tensors, { epochs, rate, pictures });
-  return (await trial(changed)) > before ? changed : tensors;
+  return (await trial(changed)) > (await trial(tensors)) ? changed : tensors;
 }
-
-/** A level of this cosine cannot be told from the full network. */
-const LIKE_FULL = 0.9995;
 
 /** Of few calibration images this share is fitted on and the rest decides how far to go. */
 const FITTED_SHARE = 0.75;

@@ -30,7 +30,7 @@ export const CorrectionSettingsSchema = z.strictObject({
   relative: z.boolean().default(true),
   /** Images, other than those, that decide how far the weights go towards the fitted ones. */
   trials: count.default(32),
-  /** Levels that are as true as this without new weights keep the network's; their biases may still be tuned. */
+  /** Levels that are as true as this without it are left alone: they are stored without tensors of their own. */
   enough: z.number().default(0.99),
   /** Times that the pictures for fitting are gone through to tune biases by the level's own embeddings; 0: not at all. */
   epochs: z.number().int().nonnegative().default(0),
