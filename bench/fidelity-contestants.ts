@@ -77,7 +77,7 @@ export function contestants(scale: Scale): Contestant[] {
 }
 
 /** What `best` can be asked for besides. */
-const TUNED: Settings = { epochs: 2 };
+const TUNED: Settings = { epochs: 3 };
 
 /** `best` restricted to heads and channels. */
 const unitsOnly: RecipeInput = { ...best, path: { kind: 'best', settings: { merging: false } } };

@@ -35,7 +35,7 @@ export const CorrectionSettingsSchema = z.strictObject({
   /** Times that the pictures for fitting are gone through to tune biases by the level's own embeddings; 0: not at all. */
   epochs: z.number().int().nonnegative().default(0),
   /** Highest step of that tuning, in units of the residual stream. */
-  rate: z.number().positive().default(1e-3),
+  rate: z.number().positive().default(5e-4),
 });
 export type CorrectionSettings = z.infer<typeof CorrectionSettingsSchema>;
 
