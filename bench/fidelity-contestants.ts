@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { Recipe, RecipeInput } from '../src/pruning/recipe-schema.ts';
 import { RecipeSchema } from '../src/pruning/recipe-schema.ts';
 import { best } from '../src/pruning/recipes/best.ts';
+import { bestTuned } from '../src/pruning/recipes/best-tuned.ts';
 import { snapvitReference } from '../src/pruning/recipes/snapvit-reference.ts';
 
 /** One row of the tables: a recipe, run at some FLOP shares. */
@@ -53,9 +54,9 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference, uncorrected', { ...reference, ...none }),
     units('snapvit-reference', reference),
     units('best, units only', unitsOnly),
-    units('best, units only, biases tuned', { ...unitsOnly, ...correction(TUNED) }),
+    units('best-tuned, units only', { ...unitsOnly, correction: bestTuned.correction }),
     joint('best', best),
-    joint('best, biases tuned', { ...best, ...correction(TUNED) }),
+    joint('best-tuned', bestTuned),
     {
       ...joint('best, as served (first byte of each weight)', best),
       retrieval: false,
@@ -75,9 +76,6 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
   ];
 }
-
-/** What `best` can be asked for besides. */
-const TUNED: Settings = { epochs: 3 };
 
 /** `best` restricted to heads and channels. */
 const unitsOnly: RecipeInput = { ...best, path: { kind: 'best', settings: { merging: false } } };

@@ -4,12 +4,14 @@ import { z } from 'zod';
 import { Problem } from '../problem/index.ts';
 import { type Recipe, type RecipeInput, RecipeSchema } from './recipe-schema.ts';
 import { best } from './recipes/best.ts';
+import { bestTuned } from './recipes/best-tuned.ts';
 import { quick } from './recipes/quick.ts';
 import { snapvitReference } from './recipes/snapvit-reference.ts';
 
 /** Recipes that come with the project. */
 export const SHIPPED_RECIPES: Readonly<Record<string, RecipeInput>> = {
   best,
+  'best-tuned': bestTuned,
   quick,
   'snapvit-reference': snapvitReference,
 };

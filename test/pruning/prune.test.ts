@@ -37,7 +37,7 @@ const BEST: RecipeInput = {
   ...best,
   images: { fit: 8, held: 4 },
   criterion: { kind: 'best', settings: { projections: 1 } },
-  correction: { kind: 'best', settings: { images: 6, trials: 2 } },
+  correction: { kind: 'best', settings: { images: 6, trials: 2, epochs: 1 } },
   path: { kind: 'best', settings: { images: 6, candidates: 3 } },
 };
 

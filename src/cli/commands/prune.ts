@@ -40,7 +40,11 @@ export function prune(console: Console): Command {
     )
     .addOption(storeOption())
     .option('--name <id>', 'name it is published under (default: the last part of --model)')
-    .option('--recipe <name|file>', 'quick, best, snapvit-reference, or a YAML or JSON file', 'best')
+    .option(
+      '--recipe <name|file>',
+      'quick, best, best-tuned, snapvit-reference, or a YAML or JSON file',
+      'best',
+    )
     .addOption(
       new Option('--path <name>', 'rule that turns FLOP shares into levels (default: the recipe’s)').choices([
         'best',

@@ -24,7 +24,7 @@ import { type MergedTokens, memberMeans, mergeTokens, summedKeys, unmerged } fro
  * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
  * network's after each of them: ridge regression towards the original weights on the level's own stream, tokens
  * weighted by `1 / |stream|^2` because a LayerNorm follows. Tokens that the level merges are compared with the mean of the
- * full network's tokens that they stand for.
+ * full network's tokens that they stand for. With `epochs` the biases are tuned after it, by the level's embeddings.
  */
 export function bestCorrection(given: unknown): Correction {
   const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
