@@ -56,8 +56,8 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
-  const { config } = source;
-  const { recipe, criterion } = await resolveRecipe(options, config);
+  const { recipe, criterion } = await resolveRecipe(options, source.config);
+  const config = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
   const images = await readImages(options, config, recipe, report);
   const steps = folderSteps(

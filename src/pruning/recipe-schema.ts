@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MergingSchema } from '../vit/index.ts';
 
 const count = z.number().int().positive();
 const share = z.number().min(0).max(1);
@@ -79,6 +80,8 @@ export const RecipeSchema = z
       z.strictObject({ kind: z.literal('snapvit') }),
       z.strictObject({ kind: z.literal('best'), settings }),
     ]),
+    /** By which rule tokens merge, in the path and ever after; null or absent: by their keys alone. */
+    merging: MergingSchema.nullable().default(null),
     /** Principal components of the embeddings that are kept in the checkpoint, at most. */
     components: z.number().int().nonnegative(),
     /** What the weights are stored in. */

@@ -17,6 +17,21 @@ export const PreprocessingSchema = z.strictObject({
 export type Preprocessing = z.infer<typeof PreprocessingSchema>;
 
 /**
+ * How alike two tokens are when tokens merge: `(1 - rows) cos(keys) + rows cos(rows of the stream) - sizes (ln s + ln s')`,
+ * `s` being the patches that a token stands for. Without it only keys count, as in Bolya et al. 2023.
+ */
+export const MergingSchema = z.strictObject({
+  /** Share of the residual stream's rows after attention, beside the keys. */
+  rows: z.number().min(0).max(1),
+  /** How much a token that stands for many patches is spared. */
+  sizes: z.number().min(0).max(10),
+});
+export type Merging = z.infer<typeof MergingSchema>;
+
+/** Merging by keys alone. */
+export const MERGING_BY_KEYS: Merging = { rows: 0, sizes: 0 };
+
+/**
  * What a Vision Transformer is, for every family of the paper. Layer scale needs no field: it is folded into
  * `attn.proj` and `mlp.fc2` when weights are read, exactly.
  */
@@ -65,6 +80,8 @@ export const VitConfigSchema = z.strictObject({
   /** Classes of the network's own head, 0 when it has none. Only evaluation uses it. */
   classes: z.number().int().min(0).max(1_000_000),
   preprocessing: PreprocessingSchema,
+  /** @default MERGING_BY_KEYS */
+  merging: MergingSchema.optional(),
 });
 export type VitConfig = z.infer<typeof VitConfigSchema>;
 

@@ -1,5 +1,13 @@
-export type { Preprocessing, VitConfig } from './config.ts';
-export { PreprocessingSchema, patchTokens, prefixTokens, totalTokens, VitConfigSchema } from './config.ts';
+export type { Merging, Preprocessing, VitConfig } from './config.ts';
+export {
+  MERGING_BY_KEYS,
+  MergingSchema,
+  PreprocessingSchema,
+  patchTokens,
+  prefixTokens,
+  totalTokens,
+  VitConfigSchema,
+} from './config.ts';
 export { decodeHalf, encodeHalf } from './float16.ts';
 export type { DecodeOptions, ImageDecoder } from './image.ts';
 export type { ModelFiles, ReadModelOptions, SourceModel } from './model-source.ts';

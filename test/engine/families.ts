@@ -34,6 +34,7 @@ export const FAMILIES: Readonly<Record<string, VitConfig>> = Object.fromEntries(
       finalNorm: 'after-pool',
       activation: 'quick-gelu',
     },
+    'tokens that merge by keys, rows and sizes': { merging: { rows: 0.5, sizes: 0.2 } },
     'no final norm, ragged image': { finalNorm: 'none', imageSize: 18, pool: 'mean' },
   } satisfies Record<string, Partial<VitConfig>>).map(([name, changes]) => [
     name,

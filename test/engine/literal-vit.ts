@@ -205,12 +205,19 @@ function merge(
   const first = prefixTokens(config);
   const positions = rows.map((_, t) => t).filter((t) => t >= first);
   const odd = positions.filter((t) => t % 2 === 1);
-  const cosine = (a: Float64Array, b: Float64Array) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
-  const empty = new Float64Array(0);
+  const cosine = (of: Rows, a: number, b: number) => {
+    const [x = new Float64Array(0), y = new Float64Array(0)] = [of[a], of[b]];
+    return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+  };
+  const rule = config.merging ?? { rows: 0, sizes: 0 };
+  const alike = (a: number, b: number) =>
+    (1 - rule.rows) * cosine(keys, a, b) +
+    rule.rows * cosine(rows, a, b) -
+    rule.sizes * (Math.log(sizes[a] ?? 1) + Math.log(sizes[b] ?? 1));
   const proposals = positions
     .filter((t) => t % 2 === 0)
     .map((source) => {
-      const similar = odd.map((target) => cosine(keys[source] ?? empty, keys[target] ?? empty));
+      const similar = odd.map((target) => alike(source, target));
       const best = Math.max(...similar);
       return { source, target: odd[similar.indexOf(best)] ?? -1, best };
     })

@@ -1,14 +1,15 @@
-import { prefixTokens } from '../../vit/index.ts';
+import { MERGING_BY_KEYS, prefixTokens } from '../../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
-import type { Scope, Stream } from './stream.ts';
+import { logarithms } from './sizes.ts';
+import { byImage, type Scope, type Stream } from './stream.ts';
 
 const LAST = Number.MAX_SAFE_INTEGER;
 
 /**
  * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching; `docs/` has the formula):
  * patches at even positions propose their most similar patch at an odd position, similarity being the cosine of the keys
- * summed over heads; the strongest proposals are averaged, weighted by size, into the odd token. Survivors keep
- * their order, so merging nothing is the identity. Prefix tokens take no part.
+ * summed over heads, or what the network's `merging` makes of it; the strongest proposals are averaged, weighted by size,
+ * into the odd token. Survivors keep their order, so merging nothing is the identity. Prefix tokens take no part.
  * @param keys `[images, heads, tokens, dh]`
  * @param removed int64 `[1]`, at least 1 and at most the number of even patches (an empty `TopK` ends the process)
  */
@@ -31,7 +32,7 @@ export function differentiableMerge(
   removed: Value,
 ): DifferentiableMerge {
   const { g, config } = scope;
-  const { source, target } = bestPairs(scope, keys, removed);
+  const { source, target } = bestPairs(scope, stream, keys, removed);
   const rowOf = (positions: Value) => rowIndices(scope, positions, stream.tokens);
   const from = rowOf(source);
   const to = rowOf(target);
@@ -94,22 +95,46 @@ export function differentiableMerge(
 }
 
 /** Positions of the pairs to merge, `[images, removed, 1]` each. */
-function bestPairs({ g, config }: Scope, keys: Value, removed: Value): { source: Value; target: Value } {
+function bestPairs(
+  scope: Scope,
+  stream: Stream,
+  keys: Value,
+  removed: Value,
+): { source: Value; target: Value } {
+  const { g, config } = scope;
+  const { merging = MERGING_BY_KEYS } = config;
   const first = prefixTokens(config);
   const even = first + (first % 2);
   const odd = first + 1 - (first % 2);
-  const summed = sumOverHeads(g, keys, config.headDim);
-  const unit = g.table(`unit scale ${config.headDim}`, [config.headDim], () =>
-    new Float32Array(config.headDim).fill(1 / Math.sqrt(config.headDim)),
-  );
-  // A root-mean-square norm with this scale is the L2 norm.
-  const direction = g.op('SimplifiedLayerNormalization', [summed, unit], {
-    axis: -1,
-    epsilon: { float: 1e-12 },
+  const byKeys = direction(g, sumOverHeads(g, keys, config.headDim), config.headDim, 1 - merging.rows);
+  const directions =
+    merging.rows > 0
+      ? g.op(
+          'Concat',
+          [
+            byKeys,
+            direction(
+              g,
+              byImage(scope, stream.rows, stream.tokens, config.width),
+              config.width,
+              merging.rows,
+            ),
+          ],
+          { axis: 2 },
+        )
+      : byKeys;
+  const everySecond = (of: Value, start: number) =>
+    g.op('Slice', [of, g.ints(start), g.ints(LAST), g.ints(1), g.ints(2)]);
+  const alike = g.contrib('FusedMatMul', [everySecond(directions, even), everySecond(directions, odd)], {
+    transB: 1,
   });
-  const everySecond = (start: number) =>
-    g.op('Slice', [direction, g.ints(start), g.ints(LAST), g.ints(1), g.ints(2)]);
-  const similarity = g.contrib('FusedMatMul', [everySecond(even), everySecond(odd)], { transB: 1 });
+  let similarity = alike;
+  if (merging.sizes > 0 && stream.sizes) {
+    const spared = g.op('Mul', [logarithms(scope, stream.sizes), g.float(merging.sizes)]);
+    const perToken = byImage(scope, spared, stream.tokens, 1);
+    const acrossPartners = g.op('Transpose', [everySecond(perToken, odd)], { perm: [0, 2, 1] });
+    similarity = g.op('Sub', [g.op('Sub', [alike, everySecond(perToken, even)]), acrossPartners]);
+  }
   const best = g.op('ReduceMax', [similarity, g.ints(2)], { keepdims: 1 });
   const partner = g.op('ArgMax', [similarity], { axis: -1, keepdims: 1 });
   const [, chosen = ''] = g.ops('TopK', [best, removed], 2, { axis: 1, largest: 1, sorted: 1 });
@@ -119,6 +144,15 @@ function bestPairs({ g, config }: Scope, keys: Value, removed: Value): { source:
     source: position(chosen, even),
     target: position(g.op('GatherElements', [partner, chosen], { axis: 1 }), odd),
   };
+}
+
+/** `[images, tokens, size]` at a length whose square is `share`: products of two of them are `share` times their cosine. */
+function direction(g: GraphBuilder, vectors: Value, size: number, share: number): Value {
+  const scale = g.table(`direction ${size} ${share}`, [size], () =>
+    new Float32Array(size).fill(Math.sqrt(share / size)),
+  );
+  // A root-mean-square norm with a scale of 1 / sqrt(size) is the L2 norm.
+  return g.op('SimplifiedLayerNormalization', [vectors, scale], { axis: -1, epsilon: { float: 1e-12 } });
 }
 
 /** `[images, heads, tokens, dh]` to `[images, tokens, dh]`; a product, because `ReduceSum` adds in another order for one image. */

@@ -1,19 +1,26 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { prefixTokens } from '../../vit/index.ts';
+import { MERGING_BY_KEYS, prefixTokens } from '../../vit/index.ts';
 import type { Tf } from './backend.ts';
 import type { Scope, Stream } from './scope.ts';
 
 /**
  * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching): patches at even positions
- * propose their most similar patch at an odd position, similarity being the cosine of the keys summed over heads; the
- * strongest proposals are averaged, weighted by size, into the odd token. Survivors keep their order. Prefix tokens take
- * no part. The choice stays on the device: nothing is read back.
+ * propose their most similar patch at an odd position, similarity being the cosine of the keys summed over heads, or what
+ * the network's `merging` makes of it; the strongest proposals are averaged, weighted by size, into the odd token.
+ * Survivors keep their order. Prefix tokens take no part. The choice stays on the device: nothing is read back.
  * @param keys `[images, heads, tokens, dh]`
  * @param removed at least 1 and at most the number of even patches
+ * @param carried `[images * tokens, columns]`: what is averaged, if not the stream's rows
  */
-export function mergeTokens({ tf, config }: Scope, stream: Stream, keys: Tensor, removed: number): Stream {
+export function mergeTokens(
+  { tf, config }: Scope,
+  stream: Stream,
+  keys: Tensor,
+  removed: number,
+  carried = stream.rows,
+): Stream {
   const { images, tokens } = stream;
-  const width = stream.rows.shape[1] ?? 0;
+  const width = carried.shape[1] ?? 0;
   const first = prefixTokens(config);
   const positions = Array.from({ length: tokens }, (_, at) => at);
   const prefix = positions.slice(0, first);
@@ -22,16 +29,30 @@ export function mergeTokens({ tf, config }: Scope, stream: Stream, keys: Tensor,
 
   const pick = (tensor: Tensor, which: readonly number[]) =>
     tf.gather(tensor, tf.tensor1d([...which], 'int32'), 1);
-  const summed = tf.sum(keys, 1);
-  const direction = tf.div(summed, tf.sqrt(tf.sum(tf.square(summed), -1, true)));
-  const similarity = tf.matMul(pick(direction, even), tf.transpose(pick(direction, odd), [0, 2, 1]));
+  const { merging = MERGING_BY_KEYS } = config;
+  const across = (perToken: Tensor) => tf.transpose(perToken, [0, 2, 1]);
+  const alike = (vectors: Tensor) => {
+    const direction = tf.div(vectors, tf.sqrt(tf.sum(tf.square(vectors), -1, true)));
+    return tf.matMul(pick(direction, even), across(pick(direction, odd)));
+  };
+  const rows = tf.reshape(carried, [images, tokens, width]);
+  const sizes = tf.reshape(stream.sizes ?? tf.ones([images * tokens, 1]), [images, tokens, 1]);
+  let similarity = alike(tf.sum(keys, 1));
+  if (merging.rows > 0) {
+    similarity = tf.add(
+      tf.mul(similarity, 1 - merging.rows),
+      tf.mul(alike(tf.reshape(stream.rows, [images, tokens, config.width])), merging.rows),
+    );
+  }
+  if (merging.sizes > 0) {
+    const spared = tf.mul(tf.log(sizes), merging.sizes);
+    similarity = tf.sub(tf.sub(similarity, pick(spared, even)), across(pick(spared, odd)));
+  }
   const chosen = tf.topk(tf.max(similarity, 2), removed, true).indices;
   const goes = tf.max(oneHot(tf, chosen, even.length), 1); // [images, even]
   const partner = oneHot(tf, tf.argMax(similarity, 2), odd.length);
   const toOdd = tf.transpose(tf.mul(partner, tf.expandDims(goes, 2)), [0, 2, 1]); // [images, odd, even]
 
-  const rows = tf.reshape(stream.rows, [images, tokens, width]);
-  const sizes = tf.reshape(stream.sizes ?? tf.ones([images * tokens, 1]), [images, tokens, 1]);
   const [evenSizes, oddSizes] = [pick(sizes, even), pick(sizes, odd)];
   const grown = tf.add(oddSizes, tf.matMul(toOdd, evenSizes));
   const weighted = tf.mul(pick(rows, even), evenSizes);
@@ -85,7 +106,7 @@ export function chooseMerge(scope: Scope, stream: Stream, keys: Tensor, removed:
   const { tf } = scope;
   const { images, tokens } = stream;
   const each = tf.tile(tf.eye(tokens), [images, 1]);
-  const { rows, ...left } = mergeTokens(scope, { ...stream, rows: each }, keys, removed);
+  const { rows, ...left } = mergeTokens(scope, stream, keys, removed, each);
   return { matrix: tf.reshape(rows, [images, left.tokens, tokens]), left };
 }
 

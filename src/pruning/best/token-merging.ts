@@ -1,4 +1,4 @@
-import { prefixTokens, type TensorMap, type VitConfig } from '../../vit/index.ts';
+import { MERGING_BY_KEYS, prefixTokens, type TensorMap, type VitConfig } from '../../vit/index.ts';
 import { product } from '../linear/products.ts';
 import { range } from '../ordered.ts';
 
@@ -72,33 +72,57 @@ export function layerNormRows(
 /**
  * The pairs that token merging joins in one image (Bolya et al. 2023, bipartite matching, as the engine does it): patches at
  * even positions propose their most similar patch at an odd position, and the strongest proposals win.
- * @param keys `[T, dh]`
+ * @param image keys `[T, dh]`, the residual stream `[T, D]` and sizes `[T]` of the image
  */
-export function bestPairs(config: VitConfig, keys: Float32Array, removed: number): Pairs {
-  const { headDim } = config;
-  const tokens = keys.length / headDim;
+export function bestPairs(
+  config: VitConfig,
+  {
+    keys,
+    data,
+    sizes,
+  }: { readonly keys: Float32Array; readonly data: Float32Array; readonly sizes: Float32Array },
+  removed: number,
+): Pairs {
+  const { merging = MERGING_BY_KEYS } = config;
+  const tokens = sizes.length;
   const first = prefixTokens(config);
-  const unit = new Float32Array(keys.length);
-  for (let token = 0; token < tokens; token++) {
-    let squares = 0;
-    for (let k = token * headDim; k < (token + 1) * headDim; k++) squares += (keys[k] ?? 0) ** 2;
-    const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-    for (let k = token * headDim; k < (token + 1) * headDim; k++) unit[k] = (keys[k] ?? 0) * scale;
-  }
+  const byKeys = directions(keys, config.headDim);
+  const byRows = merging.rows > 0 ? directions(data, config.width) : undefined;
+  const alike = (from: number, to: number) => {
+    const keysAlike = dot(byKeys, config.headDim, from, to);
+    if (byRows === undefined) return keysAlike;
+    return (1 - merging.rows) * keysAlike + merging.rows * dot(byRows, config.width, from, to);
+  };
+  const spared = (token: number) => merging.sizes * Math.log(sizes[token] ?? 1);
   const proposals: { from: number; to: number; similarity: number }[] = [];
   for (let from = first + (first % 2); from < tokens; from += 2) {
     let best = { to: -1, similarity: Number.NEGATIVE_INFINITY };
     for (let to = first + 1 - (first % 2); to < tokens; to += 2) {
-      let similarity = 0;
-      for (let k = 0; k < headDim; k++) {
-        similarity += (unit[from * headDim + k] ?? 0) * (unit[to * headDim + k] ?? 0);
-      }
+      const similarity = alike(from, to) - spared(from) - spared(to);
       if (similarity > best.similarity) best = { to, similarity };
     }
     proposals.push({ from, ...best });
   }
   proposals.sort((a, b) => b.similarity - a.similarity || a.from - b.from);
   return proposals.slice(0, removed).map(({ from, to }) => [from, to]);
+}
+
+/** Rows of `size` at length 1; zero stays zero. */
+function directions(rows: Float32Array, size: number): Float32Array {
+  const unit = new Float32Array(rows.length);
+  for (let at = 0; at < rows.length; at += size) {
+    let squares = 0;
+    for (let k = at; k < at + size; k++) squares += (rows[k] ?? 0) ** 2;
+    const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+    for (let k = at; k < at + size; k++) unit[k] = (rows[k] ?? 0) * scale;
+  }
+  return unit;
+}
+
+function dot(rows: Float32Array, size: number, a: number, b: number): number {
+  let sum = 0;
+  for (let k = 0; k < size; k++) sum += (rows[a * size + k] ?? 0) * (rows[b * size + k] ?? 0);
+  return sum;
 }
 
 /**
@@ -122,7 +146,9 @@ export function mergeTokens(
   };
   const all = members.length / count;
   for (const image of range(count)) {
-    const own = keys.subarray(image * tokens * config.headDim, (image + 1) * tokens * config.headDim);
+    const ofImage = (all: Float32Array, columns: number) =>
+      all.subarray(image * tokens * columns, (image + 1) * tokens * columns);
+    const own = { keys: ofImage(keys, config.headDim), data: ofImage(data, D), sizes: ofImage(sizes, 1) };
     const place = placesAfter(bestPairs(config, own, removed), tokens);
     const at = image * left;
     for (let token = 0; token < tokens; token++) {

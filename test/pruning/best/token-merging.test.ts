@@ -11,11 +11,14 @@ import { advance, lastLayer } from '../../../src/pruning/residual.ts';
 import { feasibleMerge, fullVariant } from '../../../src/vit/index.ts';
 import { tinyContext } from '../tiny-context.ts';
 
-const context = await tinyContext({ imageSize: 20, depth: 4 });
-afterAll(() => context.model.dispose());
-const { config, tensors, model } = context;
+describe.each([
+  ['by their keys', {}],
+  ['by keys, rows and sizes', { merging: { rows: 0.5, sizes: 0.2 } }],
+])('tokens merged %s, followed block by block', async (_, merging) => {
+  const context = await tinyContext({ imageSize: 20, depth: 4, ...merging });
+  afterAll(() => context.model.dispose());
+  const { config, tensors, model } = context;
 
-describe('merged tokens, followed block by block', () => {
   it('end in the embedding that the engine computes for the whole variant', async () => {
     const variant = {
       ...fullVariant(config),
