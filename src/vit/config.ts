@@ -17,19 +17,23 @@ export const PreprocessingSchema = z.strictObject({
 export type Preprocessing = z.infer<typeof PreprocessingSchema>;
 
 /**
- * How alike two tokens are when tokens merge: `(1 - rows) cos(keys) + rows cos(rows of the stream) - sizes (ln s + ln s')`,
- * `s` being the patches that a token stands for. Without it only keys count, as in Bolya et al. 2023.
+ * How alike two tokens are when tokens merge: `(1 - rows) cos(keys) + rows cos(rows of the stream) - sizes (ln s + ln s') -
+ * attention z`, `s` being the patches that a token stands for and `z` what [CLS] attends to a patch of the token that goes: the
+ * softmax over patches of its logits' mean over heads, an even share being 1, within {@link ATTENTION_RANGE}. With attention
+ * averages are weighted by `s z`, without by `s`. Without a rule only keys count, as in Bolya et al. 2023.
  */
 export const MergingSchema = z.strictObject({
   /** Share of the residual stream's rows after attention, beside the keys. */
   rows: z.number().min(0).max(1),
   /** How much a token that stands for many patches is spared. */
   sizes: z.number().min(0).max(10),
+  /** How much a token that [CLS] attends to is spared; nothing in a network without [CLS]. */
+  attention: z.number().min(0).max(10),
 });
 export type Merging = z.infer<typeof MergingSchema>;
 
-/** Merging by keys alone. */
-export const MERGING_BY_KEYS: Merging = { rows: 0, sizes: 0 };
+/** What [CLS] attends to a patch counts within these bounds. */
+export const ATTENTION_RANGE = [1 / 16, 4] as const;
 
 /**
  * What a Vision Transformer is, for every family of the paper. Layer scale needs no field: it is folded into
@@ -80,10 +84,16 @@ export const VitConfigSchema = z.strictObject({
   /** Classes of the network's own head, 0 when it has none. Only evaluation uses it. */
   classes: z.number().int().min(0).max(1_000_000),
   preprocessing: PreprocessingSchema,
-  /** @default MERGING_BY_KEYS */
+  /** Absent: tokens merge by their keys alone. */
   merging: MergingSchema.optional(),
 });
 export type VitConfig = z.infer<typeof VitConfigSchema>;
+
+/** The rule by which tokens of this network merge. */
+export function mergingOf({ merging, prefix }: VitConfig): Merging {
+  if (!merging) return { rows: 0, sizes: 0, attention: 0 };
+  return prefix.cls ? merging : { ...merging, attention: 0 };
+}
 
 /** Prefix tokens `P`: [CLS], distillation, registers. */
 export function prefixTokens(config: VitConfig): number {

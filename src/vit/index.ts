@@ -1,7 +1,8 @@
 export type { Merging, Preprocessing, VitConfig } from './config.ts';
 export {
-  MERGING_BY_KEYS,
+  ATTENTION_RANGE,
   MergingSchema,
+  mergingOf,
   PreprocessingSchema,
   patchTokens,
   prefixTokens,

@@ -34,7 +34,12 @@ export const FAMILIES: Readonly<Record<string, VitConfig>> = Object.fromEntries(
       finalNorm: 'after-pool',
       activation: 'quick-gelu',
     },
-    'tokens that merge by keys, rows and sizes': { merging: { rows: 0.5, sizes: 0.2 } },
+    'tokens that merge by keys, rows and sizes': { merging: { rows: 0.5, sizes: 0.2, attention: 0 } },
+    'tokens that merge by what [CLS] attends to': {
+      merging: { rows: 0.3, sizes: 0.1, attention: 0.3 },
+      prefix: { cls: true, distillation: false, registers: 2 },
+      pool: 'mean',
+    },
     'no final norm, ragged image': { finalNorm: 'none', imageSize: 18, pool: 'mean' },
   } satisfies Record<string, Partial<VitConfig>>).map(([name, changes]) => [
     name,

@@ -20,6 +20,8 @@ type Rows = Float64Array[];
  * A Vision Transformer written down literally, in float64, token by token: nothing is skipped, removed units are
  * multiplied by zero. What engines are compared with.
  * @param pixels `[3, size, size]` of one image
+ * @param attended what [CLS] attends to where tokens merge, block by block: taken from here where it is there, and put here
+ *   where it is not, so that a second run can be weighed like the first
  * @returns `[embeddingWidth]`
  */
 export function literalEmbedding(
@@ -28,6 +30,7 @@ export function literalEmbedding(
   pixels: ArrayLike<number>,
   variant: Variant = fullVariant(config),
   gates?: Gates,
+  attended = new Map<number, readonly number[]>(),
 ): Float64Array {
   const at = (name: string): ArrayLike<number> => tensors.get(name)?.data ?? [];
   const merges = feasibleMerge(config, variant);
@@ -39,11 +42,15 @@ export function literalEmbedding(
     const keep = (kind: 'heads' | 'channels', unit: number) =>
       (unit < (variant[kind][block] ?? 0) ? 1 : 0) * (gates?.[kind][block]?.[unit] ?? 1);
     const normed = rows.map((row) => norm(row, at(name('norm1.weight')), at(name('norm1.bias')), config));
-    const { out, keys } = attention(config, normed, sizes, angles, at, name, (head) => keep('heads', head));
+    const { out, keys, logits } = attention(config, normed, sizes, angles, at, name, (head) =>
+      keep('heads', head),
+    );
     rows = rows.map((row, t) => row.map((value, d) => value + (out[t]?.[d] ?? 0)));
     const removed = merges[block] ?? 0;
     if (removed > 0) {
-      const kept = merge(config, rows, sizes, keys, removed);
+      const shares = attended.get(block) ?? clsAttention(config, logits, sizes);
+      attended.set(block, shares);
+      const kept = merge(config, rows, sizes, { keys, attended: shares }, removed);
       rows = kept.rows;
       sizes = kept.sizes;
       angles = angles.filter((_, t) => kept.survivors.has(t));
@@ -118,7 +125,7 @@ function attention(
   at: (name: string) => ArrayLike<number>,
   name: (rest: string) => string,
   keep: (head: number) => number,
-): { out: Rows; keys: Rows } {
+): { out: Rows; keys: Rows; logits: number[] } {
   const { heads, headDim: dh, width: D } = config;
   const weight = at(name('attn.qkv.weight'));
   const bias = at(name('attn.qkv.bias'));
@@ -127,6 +134,7 @@ function attention(
     Float64Array.from({ length: D }, (_, d) => at(name('attn.proj.bias'))[d] ?? 0),
   );
   const keys: Rows = normed.map(() => new Float64Array(dh));
+  const asked: number[][] = [];
   for (let head = 0; head < heads; head++) {
     const part = (which: number) =>
       normed.map((row) => affine(row, weight, bias, dh, (head * 3 + which) * dh));
@@ -134,6 +142,7 @@ function attention(
     const [q, k, v] = [turned(part(0)), turned(part(1)), part(2)];
     const factor = keep(head);
     if (factor !== 0) for (const [t, sum] of keys.entries()) addTo(sum, k[t]);
+    if (factor !== 0) asked.push(k.map((key) => dot(q[0] ?? key, key) / Math.sqrt(dh)));
     for (const [t, query] of q.entries()) {
       const weights = softmax(k.map((key, s) => dot(query, key) / Math.sqrt(dh) + Math.log(sizes[s] ?? 1)));
       for (let i = 0; i < dh; i++) {
@@ -144,7 +153,8 @@ function attention(
       }
     }
   }
-  return { out, keys };
+  const logits = normed.map((_, t) => asked.reduce((sum, own) => sum + (own[t] ?? 0), 0) / asked.length);
+  return { out, keys, logits };
 }
 
 function mlp(
@@ -194,12 +204,20 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
+/** What a patch of every token gets of the attention of [CLS] to patches, in even shares, from 1/16 to 4 of them. */
+function clsAttention(config: VitConfig, logits: readonly number[], sizes: readonly number[]): number[] {
+  const first = prefixTokens(config);
+  const all = logits.flatMap((logit, t) => (t < first ? [] : new Array<number>(sizes[t] ?? 0).fill(logit)));
+  const total = all.reduce((sum, logit) => sum + Math.exp(logit), 0);
+  return logits.map((logit) => Math.min(4, Math.max(1 / 16, (Math.exp(logit) / total) * all.length)));
+}
+
 /** Bipartite matching of patches at even and odd positions (Bolya et al. 2023), survivors in order. */
 function merge(
   config: VitConfig,
   rows: Rows,
   sizes: number[],
-  keys: Rows,
+  { keys, attended }: { readonly keys: Rows; readonly attended: readonly number[] },
   removed: number,
 ): { rows: Rows; sizes: number[]; survivors: Set<number> } {
   const first = prefixTokens(config);
@@ -209,11 +227,13 @@ function merge(
     const [x = new Float64Array(0), y = new Float64Array(0)] = [of[a], of[b]];
     return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
   };
-  const rule = config.merging ?? { rows: 0, sizes: 0 };
+  const rule = config.merging ?? { rows: 0, sizes: 0, attention: 0 };
+  const weight = (t: number) => (sizes[t] ?? 1) * (rule.attention > 0 ? (attended[t] ?? 1) : 1);
   const alike = (a: number, b: number) =>
     (1 - rule.rows) * cosine(keys, a, b) +
     rule.rows * cosine(rows, a, b) -
-    rule.sizes * (Math.log(sizes[a] ?? 1) + Math.log(sizes[b] ?? 1));
+    rule.sizes * (Math.log(sizes[a] ?? 1) + Math.log(sizes[b] ?? 1)) -
+    rule.attention * (attended[a] ?? 1);
   const proposals = positions
     .filter((t) => t % 2 === 0)
     .map((source) => {
@@ -223,15 +243,17 @@ function merge(
     })
     .sort((a, b) => b.best - a.best)
     .slice(0, removed);
-  const sums = rows.map((row, t) => row.map((value) => value * (sizes[t] ?? 1)));
+  const sums = rows.map((row, t) => row.map((value) => value * weight(t)));
   const grown = [...sizes];
+  const weights = rows.map((_, t) => weight(t));
   for (const { source, target } of proposals) {
     addTo(sums[target], sums[source]);
     grown[target] = (grown[target] ?? 0) + (sizes[source] ?? 0);
+    weights[target] = (weights[target] ?? 0) + weight(source);
   }
   const gone = new Set(proposals.map(({ source }) => source));
   const survivors = new Set(rows.map((_, t) => t).filter((t) => !gone.has(t)));
-  const means = sums.map((sum, t) => sum.map((value) => value / (grown[t] ?? 1)));
+  const means = sums.map((sum, t) => sum.map((value) => value / (weights[t] ?? 1)));
   return {
     rows: means.filter((_, t) => survivors.has(t)),
     sizes: grown.filter((_, t) => survivors.has(t)),

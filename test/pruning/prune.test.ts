@@ -39,7 +39,7 @@ const BEST: RecipeInput = {
   criterion: { kind: 'best', settings: { projections: 1 } },
   correction: { kind: 'best', settings: { images: 6, trials: 2, epochs: 1 } },
   path: { kind: 'best', settings: { images: 6, candidates: 3 } },
-  merging: { rows: 0.5, sizes: 0.05 },
+  merging: { rows: 0.5, sizes: 0.05, attention: 0.05 },
 };
 
 function evolution() {

@@ -87,6 +87,7 @@ function joinHeads(g: GraphBuilder, attended: Value): Value {
 export interface DifferentiableAttention extends Differentiable {
   readonly context: Value;
   /** `[images, heads, tokens, dh]`, by which tokens merge. */
+  readonly query: Value;
   readonly key: Value;
   /** dL/d(context) to dL/d(value rows of qkv.weight), `[heads * dh, D]`, summed over all rows. */
   readonly valueGradient: (contextGradient: Value) => Value;
@@ -142,6 +143,7 @@ export function differentiableAttention(
   return {
     output,
     context,
+    query,
     key,
     contextGradient,
     inputGradient,

@@ -52,7 +52,7 @@ export function backwardGraph(
     stream = { ...stream, rows };
     const merge =
       attention && parts?.merge
-        ? differentiableMerge(scope, stream, attention.key, merges[block] ?? '')
+        ? differentiableMerge(scope, stream, attention, merges[block] ?? '')
         : undefined;
     stream = merge?.stream ?? stream;
     const mlp = parts?.mlp ? hiddenChannels(scope, stream.rows, block) : undefined;

@@ -60,9 +60,9 @@ function forwardBlock(
   const residual = leading(stream.rows);
   let next: Stream;
   if (parts?.attention) {
-    const { context, key } = attentionContext(scope, stream, block, onlyRows);
+    const { context, ...asked } = attentionContext(scope, stream, block, onlyRows);
     next = { ...stream, tokens, rows: projectContext(scope, block, context, residual) };
-    if (parts.merge) next = mergeTokens(scope, next, key, merges[block] ?? '');
+    if (parts.merge) next = mergeTokens(scope, next, asked, merges[block] ?? '');
   } else {
     next = { ...stream, tokens, rows: g.op('Add', [residual, attentionBias(g, config, block)]) };
   }

@@ -1,4 +1,6 @@
-import { MERGING_BY_KEYS, prefixTokens } from '../../vit/index.ts';
+import { mergingOf, prefixTokens } from '../../vit/index.ts';
+import type { Projections } from './attention.ts';
+import { clsAttention, sumOverHeads } from './cls-attention.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { logarithms } from './sizes.ts';
 import { byImage, type Scope, type Stream } from './stream.ts';
@@ -10,14 +12,16 @@ const LAST = Number.MAX_SAFE_INTEGER;
  * patches at even positions propose their most similar patch at an odd position, similarity being the cosine of the keys
  * summed over heads, or what the network's `merging` makes of it; the strongest proposals are averaged, weighted by size,
  * into the odd token. Survivors keep their order, so merging nothing is the identity. Prefix tokens take no part.
- * @param keys `[images, heads, tokens, dh]`
  * @param removed int64 `[1]`, at least 1 and at most the number of even patches (an empty `TopK` ends the process)
  */
-export function mergeTokens(scope: Scope, stream: Stream, keys: Value, removed: Value): Stream {
-  return differentiableMerge(scope, stream, keys, removed).stream;
+export function mergeTokens(scope: Scope, stream: Stream, asked: Asked, removed: Value): Stream {
+  return differentiableMerge(scope, stream, asked, removed).stream;
 }
 
-/** A merge and its derivative: which tokens merge counts as fixed. */
+/** Queries and keys of the attention before the merge, `[images, heads, tokens, dh]`. */
+export type Asked = Pick<Projections, 'query' | 'key'>;
+
+/** A merge and its derivative: which tokens merge, and what each weighs, counts as fixed. */
 export interface DifferentiableMerge {
   readonly stream: Stream;
   /** dL/d(rows after the merge) to dL/d(rows before it). */
@@ -28,11 +32,12 @@ export interface DifferentiableMerge {
 export function differentiableMerge(
   scope: Scope,
   stream: Stream,
-  keys: Value,
+  asked: Asked,
   removed: Value,
 ): DifferentiableMerge {
   const { g, config } = scope;
-  const { source, target } = bestPairs(scope, stream, keys, removed);
+  const attended = mergingOf(config).attention > 0 ? clsAttention(scope, stream, asked) : undefined;
+  const { source, target } = bestPairs(scope, stream, { keys: asked.key, attended }, removed);
   const rowOf = (positions: Value) => rowIndices(scope, positions, stream.tokens);
   const from = rowOf(source);
   const to = rowOf(target);
@@ -40,7 +45,7 @@ export function differentiableMerge(
 
   const moved = g.op('GatherND', [sizes, from]);
   const grown = g.op('ScatterND', [sizes, to, moved], { reduction: 'add' });
-  const share = g.op('Div', [moved, g.op('GatherND', [grown, to])]);
+  const share = shareOf(g, attended ? g.op('Mul', [sizes, attended]) : sizes, from, to);
   const difference = g.op('Sub', [
     g.op('GatherND', [stream.rows, from]),
     g.op('GatherND', [stream.rows, to]),
@@ -94,19 +99,27 @@ export function differentiableMerge(
   }
 }
 
+/** What the tokens that go weigh in those that they go into, `[images * removed, 1]`; weights `[images * tokens, 1]`. */
+function shareOf(g: GraphBuilder, weights: Value, from: Value, to: Value): Value {
+  const moved = g.op('GatherND', [weights, from]);
+  const grown = g.op('ScatterND', [weights, to, moved], { reduction: 'add' });
+  return g.op('Div', [moved, g.op('GatherND', [grown, to])]);
+}
+
 /** Positions of the pairs to merge, `[images, removed, 1]` each. */
 function bestPairs(
   scope: Scope,
   stream: Stream,
-  keys: Value,
+  { keys, attended }: { readonly keys: Value; readonly attended: Value | undefined },
   removed: Value,
 ): { source: Value; target: Value } {
   const { g, config } = scope;
-  const { merging = MERGING_BY_KEYS } = config;
+  const merging = mergingOf(config);
   const first = prefixTokens(config);
   const even = first + (first % 2);
   const odd = first + 1 - (first % 2);
-  const byKeys = direction(g, sumOverHeads(g, keys, config.headDim), config.headDim, 1 - merging.rows);
+  const summed = g.op('Reshape', [sumOverHeads(g, keys), g.ints(0, -1, config.headDim)]);
+  const byKeys = direction(g, summed, config.headDim, 1 - merging.rows);
   const directions =
     merging.rows > 0
       ? g.op(
@@ -135,6 +148,10 @@ function bestPairs(
     const acrossPartners = g.op('Transpose', [everySecond(perToken, odd)], { perm: [0, 2, 1] });
     similarity = g.op('Sub', [g.op('Sub', [alike, everySecond(perToken, even)]), acrossPartners]);
   }
+  if (attended) {
+    const spared = byImage(scope, g.op('Mul', [attended, g.float(merging.attention)]), stream.tokens, 1);
+    similarity = g.op('Sub', [similarity, everySecond(spared, even)]);
+  }
   const best = g.op('ReduceMax', [similarity, g.ints(2)], { keepdims: 1 });
   const partner = g.op('ArgMax', [similarity], { axis: -1, keepdims: 1 });
   const [, chosen = ''] = g.ops('TopK', [best, removed], 2, { axis: 1, largest: 1, sorted: 1 });
@@ -153,15 +170,6 @@ function direction(g: GraphBuilder, vectors: Value, size: number, share: number)
   );
   // A root-mean-square norm with a scale of 1 / sqrt(size) is the L2 norm.
   return g.op('SimplifiedLayerNormalization', [vectors, scale], { axis: -1, epsilon: { float: 1e-12 } });
-}
-
-/** `[images, heads, tokens, dh]` to `[images, tokens, dh]`; a product, because `ReduceSum` adds in another order for one image. */
-function sumOverHeads(g: GraphBuilder, keys: Value, headDim: number): Value {
-  const heads = g.op('Shape', [keys], { start: 1, end: 2 });
-  const one = g.table('one', [1, 1], () => Float32Array.of(1));
-  const ones = g.op('Expand', [one, g.op('Concat', [g.ints(1), heads], { axis: 0 })]);
-  const flat = g.op('Reshape', [keys, g.ints(0, 0, -1)]);
-  return g.op('Reshape', [g.op('MatMul', [ones, flat]), g.ints(0, -1, headDim)]);
 }
 
 /** Positions within images `[images, r, 1]` to rows of the stream `[images * r, 1]`. */

@@ -6,6 +6,7 @@ import type { RotaryTables, Scope, Stream } from './scope.ts';
 /** The attention of a block before its output projection. */
 export interface AttentionContext {
   /** `[images, heads, tokens, dh]`, rotated where the network rotates. */
+  readonly query: Tensor;
   readonly key: Tensor;
   /** What `attn.proj` reads, `[images * queries, heads * dh]`. */
   readonly context: Tensor;
@@ -35,7 +36,7 @@ export function attentionContext(
   const mask = stream.sizes && tf.reshape(tf.log(stream.sizes), [images, 1, 1, tokens]);
   const attended = attend(tf, asking, tf.transpose(key, [0, 1, 3, 2]), value, mask);
   const context = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [images * queries, heads * dh]);
-  return { key, context };
+  return { query, key, context };
 }
 
 /** Rotates `[images, heads, tokens, dh]`: `x cos + R x sin` with `R (a, b) = (-b, a)` on the two halves. */

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { feasibleMerge, type Variant } from '../../vit/index.ts';
 import { attentionContext } from './attention.ts';
-import { mergeTokens } from './merging.ts';
+import { type Asked, mergeTokens } from './merging.ts';
 import { hiddenChannels } from './mlp.ts';
 import { leadingRead, pool } from './pooling.ts';
 import type { Scope, Stream } from './scope.ts';
@@ -16,7 +16,7 @@ export interface Taps {
 }
 
 /** Merges the tokens of a block. */
-export type Merge = (stream: Stream, keys: Tensor, removed: number) => Stream;
+export type Merge = (stream: Stream, asked: Asked, removed: number) => Stream;
 
 export interface ForwardOptions {
   readonly taps?: Taps | undefined;
@@ -42,9 +42,9 @@ export function forward(
     // With taps every token is computed: gates are counted on all of them.
     const onlyRows = block === last && !taps ? leadingRead(scope) : null;
     const attended = attentionHalf(scope, stream, block, { variant, onlyRows, taps });
-    const { key } = attended;
-    const merging = key && removed > 0 && onlyRows === null;
-    stream = merging ? merge(attended.stream, key, removed) : attended.stream;
+    const { asked } = attended;
+    const merging = asked && removed > 0 && onlyRows === null;
+    stream = merging ? merge(attended.stream, asked, removed) : attended.stream;
     stream = mlpHalf(scope, stream, block, { variant, taps });
   }
   return pool(scope, stream);
@@ -61,15 +61,15 @@ function attentionHalf(
   stream: Stream,
   block: number,
   { variant, onlyRows, taps }: HalfOptions & { readonly onlyRows: number | null },
-): { stream: Stream; key?: Tensor } {
+): { stream: Stream; asked?: Asked } {
   const { tf, at } = scope;
   const next = onlyRows === null ? stream : leadingTokens(scope, stream, onlyRows);
   const bias = at(`blocks.${block}.attn.proj.bias`);
   if (variant.heads[block] === 0) return { stream: { ...next, rows: tf.add(next.rows, bias) } };
-  const { context, key } = attentionContext(scope, stream, block, onlyRows);
+  const { context, ...asked } = attentionContext(scope, stream, block, onlyRows);
   const gated = taps ? taps.heads(block, context) : context;
   const change = tf.add(tf.matMul(gated, at(`blocks.${block}.attn.proj.weight`)), bias);
-  return { stream: { ...next, rows: tf.add(next.rows, change) }, key };
+  return { stream: { ...next, rows: tf.add(next.rows, change) }, asked };
 }
 
 function mlpHalf(scope: Scope, stream: Stream, block: number, { variant, taps }: HalfOptions): Stream {

@@ -61,8 +61,8 @@ export function biasJacobians(
   }
   // Tokens are chosen in a run that nothing is differentiated in.
   const chosen: ChosenMerge[] = [];
-  const choose: Merge = (stream, keys, removed) => {
-    const merge = chooseMerge(scope, stream, keys, removed);
+  const choose: Merge = (stream, asked, removed) => {
+    const merge = chooseMerge(scope, stream, asked, removed);
     chosen.push(merge);
     return applyMerge(scope, stream, merge);
   };

@@ -1,24 +1,28 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { MERGING_BY_KEYS, prefixTokens } from '../../vit/index.ts';
+import { ATTENTION_RANGE, mergingOf, patchTokens, prefixTokens } from '../../vit/index.ts';
+import type { AttentionContext } from './attention.ts';
 import type { Tf } from './backend.ts';
 import type { Scope, Stream } from './scope.ts';
+
+/** Queries and keys of the attention before the merge, `[images, heads, tokens, dh]`. */
+export type Asked = Pick<AttentionContext, 'query' | 'key'>;
 
 /**
  * Merges the `removed` most similar pairs of tokens (Bolya et al. 2023, bipartite matching): patches at even positions
  * propose their most similar patch at an odd position, similarity being the cosine of the keys summed over heads, or what
  * the network's `merging` makes of it; the strongest proposals are averaged, weighted by size, into the odd token.
  * Survivors keep their order. Prefix tokens take no part. The choice stays on the device: nothing is read back.
- * @param keys `[images, heads, tokens, dh]`
  * @param removed at least 1 and at most the number of even patches
  * @param carried `[images * tokens, columns]`: what is averaged, if not the stream's rows
  */
 export function mergeTokens(
-  { tf, config }: Scope,
+  scope: Scope,
   stream: Stream,
-  keys: Tensor,
+  asked: Asked,
   removed: number,
   carried = stream.rows,
 ): Stream {
+  const { tf, config } = scope;
   const { images, tokens } = stream;
   const width = carried.shape[1] ?? 0;
   const first = prefixTokens(config);
@@ -29,7 +33,7 @@ export function mergeTokens(
 
   const pick = (tensor: Tensor, which: readonly number[]) =>
     tf.gather(tensor, tf.tensor1d([...which], 'int32'), 1);
-  const { merging = MERGING_BY_KEYS } = config;
+  const merging = mergingOf(config);
   const across = (perToken: Tensor) => tf.transpose(perToken, [0, 2, 1]);
   const alike = (vectors: Tensor) => {
     const direction = tf.div(vectors, tf.sqrt(tf.sum(tf.square(vectors), -1, true)));
@@ -37,7 +41,7 @@ export function mergeTokens(
   };
   const rows = tf.reshape(carried, [images, tokens, width]);
   const sizes = tf.reshape(stream.sizes ?? tf.ones([images * tokens, 1]), [images, tokens, 1]);
-  let similarity = alike(tf.sum(keys, 1));
+  let similarity = alike(tf.sum(asked.key, 1));
   if (merging.rows > 0) {
     similarity = tf.add(
       tf.mul(similarity, 1 - merging.rows),
@@ -48,6 +52,12 @@ export function mergeTokens(
     const spared = tf.mul(tf.log(sizes), merging.sizes);
     similarity = tf.sub(tf.sub(similarity, pick(spared, even)), across(pick(spared, odd)));
   }
+  let weights = sizes;
+  if (merging.attention > 0) {
+    const attended = clsAttention(scope, stream, asked);
+    similarity = tf.sub(similarity, pick(tf.mul(attended, merging.attention), even));
+    weights = tf.mul(sizes, attended);
+  }
   const chosen = tf.topk(tf.max(similarity, 2), removed, true).indices;
   const goes = tf.max(oneHot(tf, chosen, even.length), 1); // [images, even]
   const partner = oneHot(tf, tf.argMax(similarity, 2), odd.length);
@@ -55,8 +65,12 @@ export function mergeTokens(
 
   const [evenSizes, oddSizes] = [pick(sizes, even), pick(sizes, odd)];
   const grown = tf.add(oddSizes, tf.matMul(toOdd, evenSizes));
-  const weighted = tf.mul(pick(rows, even), evenSizes);
-  const means = tf.div(tf.add(tf.mul(pick(rows, odd), oddSizes), tf.matMul(toOdd, weighted)), grown);
+  const [evenWeights, oddWeights] = [pick(weights, even), pick(weights, odd)];
+  const weighted = tf.mul(pick(rows, even), evenWeights);
+  const means = tf.div(
+    tf.add(tf.mul(pick(rows, odd), oddWeights), tf.matMul(toOdd, weighted)),
+    tf.add(oddWeights, tf.matMul(toOdd, evenWeights)),
+  );
 
   // An empty tensor is not something that every backend gathers and joins.
   const withPrefix = (of: (which: readonly number[]) => Tensor, ...others: Tensor[]) =>
@@ -93,6 +107,28 @@ export function mergeTokens(
   }
 }
 
+/**
+ * What [CLS] attends to a patch of every token, an even share being 1, within `ATTENTION_RANGE`: the softmax over patches of
+ * its logits' mean over heads (`Merging` in `vit/config.ts`); 1 for the prefix.
+ * @returns `[images, tokens, 1]`
+ */
+function clsAttention(
+  { tf, config }: Scope,
+  { images, tokens, sizes }: Stream,
+  { query, key }: Asked,
+): Tensor {
+  const [, heads = 1, , headDim = 1] = key.shape;
+  const first = prefixTokens(config);
+  const patches = (of: Tensor) =>
+    tf.slice(tf.reshape(of, [images, tokens]), [0, first], [images, tokens - first]);
+  const perHead = tf.matMul(tf.slice(query, [0, 0, 0, 0], [images, heads, 1, headDim]), key, false, true);
+  const logits = patches(tf.div(tf.sum(perHead, 1), heads * Math.sqrt(headDim)));
+  const counted = sizes ? tf.add(logits, tf.log(patches(sizes))) : logits;
+  const even = tf.mul(tf.softmax(counted, -1), patchTokens(config));
+  const bounded = tf.clipByValue(sizes ? tf.div(even, patches(sizes)) : even, ...ATTENTION_RANGE);
+  return tf.expandDims(tf.concat([tf.ones([images, first]), bounded], 1), 2);
+}
+
 /** A merge as a matrix, in which nothing is chosen any more: what derivatives are taken of. */
 export interface ChosenMerge {
   /** `[images, tokens after, tokens before]` */
@@ -102,11 +138,11 @@ export interface ChosenMerge {
 }
 
 /** {@link mergeTokens} of rows that are the identity: what every token that is left is made of. */
-export function chooseMerge(scope: Scope, stream: Stream, keys: Tensor, removed: number): ChosenMerge {
+export function chooseMerge(scope: Scope, stream: Stream, asked: Asked, removed: number): ChosenMerge {
   const { tf } = scope;
   const { images, tokens } = stream;
   const each = tf.tile(tf.eye(tokens), [images, 1]);
-  const { rows, ...left } = mergeTokens(scope, stream, keys, removed, each);
+  const { rows, ...left } = mergeTokens(scope, stream, asked, removed, each);
   return { matrix: tf.reshape(rows, [images, left.tokens, tokens]), left };
 }
 

@@ -18,7 +18,7 @@ import { absorbMeans } from './mean-absorption.ts';
 import { type RegressionPiece, ridgeChange } from './ridge.ts';
 import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
 import { bestStrength, createTrial, type Target, type Trial } from './strength.ts';
-import { type MergedTokens, memberMeans, mergeTokens, summedKeys, unmerged } from './token-merging.ts';
+import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';
 
 /**
  * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
@@ -103,9 +103,9 @@ async function fittedTensors(
         const heads = (target.units.heads[block] ?? []).slice(0, target.variant.heads[block]);
         own = await Promise.all(
           own.map(async (tokens, piece) => {
-            const before = entered[piece]?.data ?? tokens.data;
-            const keys = await summedKeys(config, tensors, block, { stream: before, heads });
-            return mergeTokens(config, tokens, keys, removed);
+            const before = entered[piece] ?? tokens;
+            const by = await mergeKeys(config, tensors, block, { tokens: before, heads });
+            return mergeTokens(config, tokens, by, removed);
           }),
         );
         changed = true;

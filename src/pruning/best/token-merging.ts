@@ -1,6 +1,7 @@
-import { MERGING_BY_KEYS, prefixTokens, type TensorMap, type VitConfig } from '../../vit/index.ts';
+import { mergingOf, prefixTokens, type TensorMap, type VitConfig } from '../../vit/index.ts';
 import { product } from '../linear/products.ts';
 import { range } from '../ordered.ts';
+import { clsAttention } from './cls-attention.ts';
 
 /** Tokens of some images after merging. */
 export interface MergedTokens {
@@ -11,25 +12,36 @@ export interface MergedTokens {
   readonly sizes: Float32Array;
   /** For every token that entered the network the token it is part of now, `[count, T0]`. */
   readonly members: Int32Array;
+  /** What it weighs in it, `[count, T0]`: the shares of a token's members add up to 1. */
+  readonly shares: Float32Array;
+}
+
+/** What decides which tokens of some images merge, besides the tokens themselves. */
+export interface MergeKeys {
+  /** `[count * T, dh]` of the block in which they merge. */
+  readonly keys: Float32Array;
+  /** What [CLS] attends to a patch of each, `[count * T]`, where the rule asks for it. */
+  readonly attended?: Float32Array | undefined;
 }
 
 /** Which token goes into which, for one image: `[from, to]`, strongest similarity first. */
 export type Pairs = readonly (readonly [from: number, to: number])[];
 
 /**
- * Keys of a block summed over heads, `[rows, dh]`, of a network without rotary embedding: the heads' key weights are summed
- * before they are applied.
+ * What tokens are merged by in a block of a network without rotary embedding: keys summed over heads (the heads' key weights are
+ * summed before they are applied), and what [CLS] attends to where the rule asks for it.
+ * @param tokens before the block's attention
  * @param heads indices of the heads that are kept
  */
-export async function summedKeys(
+export async function mergeKeys(
   config: VitConfig,
   tensors: TensorMap,
   block: number,
-  { stream, heads }: { readonly stream: Float32Array; readonly heads: readonly number[] },
-): Promise<Float32Array> {
+  { tokens, heads }: { readonly tokens: MergedTokens; readonly heads: readonly number[] },
+): Promise<MergeKeys> {
   const { width: D, headDim } = config;
   const get = (name: string) => tensors.get(`blocks.${block}.${name}`)?.data ?? new Float32Array();
-  const normed = layerNormRows(stream, get('norm1.weight'), get('norm1.bias'), config.layerNormEps);
+  const normed = layerNormRows(tokens.data, get('norm1.weight'), get('norm1.bias'), config.layerNormEps);
   const [qkv, bias] = [get('attn.qkv.weight'), get('attn.qkv.bias')];
   const weight = new Float32Array(D * headDim);
   const shift = new Float32Array(headDim);
@@ -42,9 +54,11 @@ export async function summedKeys(
       }
     }
   }
-  const rows = stream.length / D;
-  const keys = await product(normed, weight, { rows, inner: D, columns: headDim });
-  return keys.map((value, at) => value + (shift[at % headDim] ?? 0));
+  const rows = normed.length / D;
+  const summed = await product(normed, weight, { rows, inner: D, columns: headDim });
+  const keys = summed.map((value, at) => value + (shift[at % headDim] ?? 0));
+  if (mergingOf(config).attention === 0) return { keys };
+  return { keys, attended: clsAttention(config, { qkv, bias }, { tokens, normed, heads }) };
 }
 
 /** LayerNorm of every row. */
@@ -72,18 +86,14 @@ export function layerNormRows(
 /**
  * The pairs that token merging joins in one image (Bolya et al. 2023, bipartite matching, as the engine does it): patches at
  * even positions propose their most similar patch at an odd position, and the strongest proposals win.
- * @param image keys `[T, dh]`, the residual stream `[T, D]` and sizes `[T]` of the image
+ * @param image keys `[T, dh]`, the residual stream `[T, D]`, sizes `[T]` and attention `[T]` of the image
  */
 export function bestPairs(
   config: VitConfig,
-  {
-    keys,
-    data,
-    sizes,
-  }: { readonly keys: Float32Array; readonly data: Float32Array; readonly sizes: Float32Array },
+  { keys, data, sizes, attended }: MergeKeys & { readonly data: Float32Array; readonly sizes: Float32Array },
   removed: number,
 ): Pairs {
-  const { merging = MERGING_BY_KEYS } = config;
+  const merging = mergingOf(config);
   const tokens = sizes.length;
   const first = prefixTokens(config);
   const byKeys = directions(keys, config.headDim);
@@ -98,7 +108,8 @@ export function bestPairs(
   for (let from = first + (first % 2); from < tokens; from += 2) {
     let best = { to: -1, similarity: Number.NEGATIVE_INFINITY };
     for (let to = first + 1 - (first % 2); to < tokens; to += 2) {
-      const similarity = alike(from, to) - spared(from) - spared(to);
+      const similarity =
+        alike(from, to) - spared(from) - spared(to) - merging.attention * (attended?.[from] ?? 0);
       if (similarity > best.similarity) best = { to, similarity };
     }
     proposals.push({ from, ...best });
@@ -126,13 +137,13 @@ function dot(rows: Float32Array, size: number, a: number, b: number): number {
 }
 
 /**
- * Joins tokens: each pair's tokens are averaged weighted by size, survivors keep their order.
- * @param keys `[count * T, dh]` of the block in which they merge
+ * Joins tokens: each pair's tokens are averaged weighted by size, and by what [CLS] attends to a patch of them where the rule
+ * asks for it; survivors keep their order.
  */
 export function mergeTokens(
   config: VitConfig,
-  { count, data, sizes, members }: MergedTokens,
-  keys: Float32Array,
+  { count, data, sizes, members, shares }: MergedTokens,
+  { keys, attended }: MergeKeys,
   removed: number,
 ): MergedTokens {
   const D = config.width;
@@ -143,30 +154,44 @@ export function mergeTokens(
     data: new Float32Array(count * left * D),
     sizes: new Float32Array(count * left),
     members: new Int32Array(members.length),
+    shares: new Float32Array(members.length),
   };
   const all = members.length / count;
   for (const image of range(count)) {
     const ofImage = (all: Float32Array, columns: number) =>
       all.subarray(image * tokens * columns, (image + 1) * tokens * columns);
-    const own = { keys: ofImage(keys, config.headDim), data: ofImage(data, D), sizes: ofImage(sizes, 1) };
+    const own = {
+      keys: ofImage(keys, config.headDim),
+      data: ofImage(data, D),
+      sizes: ofImage(sizes, 1),
+      ...(attended && { attended: ofImage(attended, 1) }),
+    };
+    const weights = own.sizes.map((size, token) => size * (own.attended?.[token] ?? 1));
+    const weighed = new Float32Array(left);
     const place = placesAfter(bestPairs(config, own, removed), tokens);
     const at = image * left;
     for (let token = 0; token < tokens; token++) {
-      const size = sizes[image * tokens + token] ?? 0;
-      const to = at + (place[token] ?? 0);
-      merged.sizes[to] = (merged.sizes[to] ?? 0) + size;
+      const [weight, joined] = [weights[token] ?? 0, place[token] ?? 0];
+      const to = at + joined;
+      merged.sizes[to] = (merged.sizes[to] ?? 0) + (own.sizes[token] ?? 0);
+      weighed[joined] = (weighed[joined] ?? 0) + weight;
       for (let d = 0; d < D; d++) {
-        const value = (data[(image * tokens + token) * D + d] ?? 0) * size;
+        const value = (data[(image * tokens + token) * D + d] ?? 0) * weight;
         merged.data[to * D + d] = (merged.data[to * D + d] ?? 0) + value;
       }
     }
     for (let token = 0; token < left; token++) {
-      const scale = 1 / (merged.sizes[at + token] ?? 1);
+      const scale = 1 / (weighed[token] ?? 1);
       for (let d = (at + token) * D; d < (at + token + 1) * D; d++) {
         merged.data[d] = (merged.data[d] ?? 0) * scale;
       }
     }
-    for (let k = image * all; k < (image + 1) * all; k++) merged.members[k] = place[members[k] ?? 0] ?? 0;
+    for (let k = image * all; k < (image + 1) * all; k++) {
+      const token = members[k] ?? 0;
+      const joined = place[token] ?? 0;
+      merged.members[k] = joined;
+      merged.shares[k] = ((shares[k] ?? 0) * (weights[token] ?? 0)) / (weighed[joined] ?? 1);
+    }
   }
   return merged;
 }
@@ -190,16 +215,17 @@ export function unmerged(count: number, data: Float32Array, width: number): Merg
     data,
     sizes: new Float32Array(count * tokens).fill(1),
     members: new Int32Array(count * tokens).map((_, at) => at % tokens),
+    shares: new Float32Array(count * tokens).fill(1),
   };
 }
 
 /**
  * What the merged tokens would be if their patches had gone on by themselves: the mean of the full network's stream over the
- * patches of each token, `[count, T, D]`.
+ * patches of each token, weighed as they were when they merged, `[count, T, D]`.
  */
 export function memberMeans(
   full: Float32Array,
-  { count, sizes, members }: Pick<MergedTokens, 'count' | 'sizes' | 'members'>,
+  { count, sizes, members, shares }: Pick<MergedTokens, 'count' | 'sizes' | 'members' | 'shares'>,
   width: number,
 ): Float32Array {
   const tokens = sizes.length / count;
@@ -208,7 +234,7 @@ export function memberMeans(
   const means = new Float32Array(sizes.length * width);
   for (let at = 0; at < members.length; at++) {
     const to = Math.floor(at / all) * tokens + (members[at] ?? 0);
-    const share = 1 / (sizes[to] ?? 1);
+    const share = shares[at] ?? 0;
     for (let d = 0; d < width; d++) {
       means[to * width + d] = (means[to * width + d] ?? 0) + (full[at * width + d] ?? 0) * share;
     }

@@ -57,13 +57,29 @@ export function gradientSuite(
       return Array.from({ length: config.depth }, (_, block) => make(block));
     }
 
+    /** What [CLS] attended to in an unchanged run of each image: what a merge weighs tokens by counts as fixed. */
+    function attention(variant: Variant): Map<number, readonly number[]>[] {
+      return Array.from({ length: IMAGES }, (_, image) => {
+        const attended = new Map<number, readonly number[]>();
+        const own = pixels.subarray(image * each, (image + 1) * each);
+        literalEmbedding(config, tensors, own, variant, undefined, attended);
+        return attended;
+      });
+    }
+
     /** Sum over the images (or of one) of cotangent times embedding. */
-    function loss(weights: TensorMap, gates?: Gates, only?: number, variant = fullVariant(config)): number {
+    function loss(
+      weights: TensorMap,
+      gates?: Gates,
+      only?: number,
+      variant = fullVariant(config),
+      attended: readonly Map<number, readonly number[]>[] = [],
+    ): number {
       let total = 0;
       for (let image = 0; image < IMAGES; image++) {
         if (only !== undefined && image !== only) continue;
         const own = pixels.subarray(image * each, (image + 1) * each);
-        const embedding = literalEmbedding(config, weights, own, variant, gates);
+        const embedding = literalEmbedding(config, weights, own, variant, gates, attended[image]);
         for (const [k, value] of embedding.entries()) {
           total += value * (cotangents[image * config.embeddingWidth + k] ?? 0);
         }
@@ -71,14 +87,19 @@ export function gradientSuite(
       return total;
     }
 
-    function byDifference(name: string, element: number, variant?: Variant): number {
+    function byDifference(
+      name: string,
+      element: number,
+      variant?: Variant,
+      attended?: readonly Map<number, readonly number[]>[],
+    ): number {
       const original = tensors.get(name) as Tensor; // the names below are canonical
       const shifted = (step: number) => {
         const data = Float64Array.from(original.data);
         data[element] = (data[element] ?? 0) + step;
         // The literal network reads any array of numbers; float64 keeps the step exact.
         const changed = new Map(tensors).set(name, { ...original, data: data as unknown as Float32Array });
-        return loss(changed, undefined, undefined, variant);
+        return loss(changed, undefined, undefined, variant, attended);
       };
       return (shifted(STEP) - shifted(-STEP)) / (2 * STEP);
     }
@@ -143,11 +164,12 @@ export function gradientSuite(
         merge: full.merge.map((none, block) => ('merge' in changes ? (changes.merge[block] ?? none) : none)),
       };
       const found = await model.biasGradients(pixels, IMAGES, cotangents, { variant });
+      const attended = attention(variant);
       const pairs = Array.from({ length: PROBES }, () => {
         const [block, element, part] = [probe(config.depth), probe(config.width), probe(2)];
         const name = `blocks.${block}.${part === 0 ? 'attn.proj' : 'mlp.fc2'}.bias`;
         const own = (part === 0 ? found.attention : found.mlp)[block]?.[element] ?? Number.NaN;
-        return [own, byDifference(name, element, variant)];
+        return [own, byDifference(name, element, variant, attended)];
       });
       expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
     });

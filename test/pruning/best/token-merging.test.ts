@@ -3,8 +3,8 @@ import {
   layerNormRows,
   type MergedTokens,
   memberMeans,
+  mergeKeys,
   mergeTokens,
-  summedKeys,
   unmerged,
 } from '../../../src/pruning/best/token-merging.ts';
 import { advance, lastLayer } from '../../../src/pruning/residual.ts';
@@ -13,7 +13,8 @@ import { tinyContext } from '../tiny-context.ts';
 
 describe.each([
   ['by their keys', {}],
-  ['by keys, rows and sizes', { merging: { rows: 0.5, sizes: 0.2 } }],
+  ['by keys, rows and sizes', { merging: { rows: 0.5, sizes: 0.2, attention: 0 } }],
+  ['by what [CLS] attends to', { merging: { rows: 0.3, sizes: 0.1, attention: 0.3 } }],
 ])('tokens merged %s, followed block by block', async (_, merging) => {
   const context = await tinyContext({ imageSize: 20, depth: 4, ...merging });
   afterAll(() => context.model.dispose());
@@ -39,7 +40,7 @@ describe.each([
     const pixels = await context.images.fit.pixels([0, 1, 2]);
     let tokens: MergedTokens = unmerged(count, await model.embedTokens(pixels, count), config.width);
     for (const [block, removed] of feasibleMerge(config, variant).entries()) {
-      const entered = tokens.data;
+      const entered = tokens;
       for (const part of ['attention', 'mlp'] as const) {
         const inputs = await model.activations(
           tokens.data,
@@ -54,8 +55,8 @@ describe.each([
         tokens = { ...tokens, data: next.pieces[0]?.data ?? tokens.data };
         if (part === 'attention' && removed > 0) {
           const heads = (units.heads[block] ?? []).slice(0, variant.heads[block]);
-          const keys = await summedKeys(config, tensors, block, { stream: entered, heads });
-          tokens = mergeTokens(config, tokens, keys, removed);
+          const by = await mergeKeys(config, tensors, block, { tokens: entered, heads });
+          tokens = mergeTokens(config, tokens, by, removed);
         }
       }
     }
@@ -79,10 +80,15 @@ describe.each([
     const random = (at: number) => Math.sin(at * 12.9898) * 3;
     const all = 26;
     const full = Float32Array.from({ length: all * config.width }, (_, at) => random(at));
-    const keys = Float32Array.from({ length: all * config.headDim }, (_, at) => random(at + 7));
-    const merged = mergeTokens(config, unmerged(1, full, config.width), keys, 6);
+    let merged = unmerged(1, full, config.width);
+    for (const removed of [6, 4]) {
+      const left = merged.sizes.length;
+      const keys = Float32Array.from({ length: left * config.headDim }, (_, at) => random(at + 7));
+      const attended = Float32Array.from({ length: left }, (_, at) => 1 + 0.9 * Math.sin(at));
+      merged = mergeTokens(config, merged, { keys, attended }, removed);
+    }
     expect(merged.sizes.reduce((sum, size) => sum + size, 0)).toBe(all);
-    // Merging averages by size: the stream that was merged is its own mean over members.
+    // Members are weighed as they were in the merges: the stream that was merged is its own mean over them.
     const means = memberMeans(full, merged, config.width);
     for (const [at, value] of merged.data.entries()) expect(means[at]).toBeCloseTo(value, 5);
   });
