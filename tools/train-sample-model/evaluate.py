@@ -12,7 +12,7 @@ import torch
 
 from data import held_back, photographs, resized, tiny_imagenet
 from teachers import NAMES
-from vit import SAMPLE, VisionTransformer, normalise, read_safetensors, teacher
+from vit import Shape, VisionTransformer, normalise, read_safetensors, teacher
 
 NEIGHBOURS = 20
 GALLERY_PER_CLASS = 100  # of the 150 pictures of a held-back class; the other 50 are queries
@@ -27,8 +27,34 @@ def knn(gallery: np.ndarray, gallery_labels: np.ndarray, queries: np.ndarray, la
 
 
 @torch.no_grad()
-def embed(model: VisionTransformer, pictures: np.ndarray, mean, std, batch: int = 64) -> np.ndarray:
-    return np.concatenate([model(normalise(pictures[i : i + batch], mean, std))[:, 0].numpy() for i in range(0, len(pictures), batch)])
+def embed(model: VisionTransformer, pictures: np.ndarray, mean, std, device: str = "cpu", batch: int = 64) -> np.ndarray:
+    parts = [normalise(pictures[i : i + batch], mean, std).to(device) for i in range(0, len(pictures), batch)]
+    return np.concatenate([model(part)[:, 0].cpu().numpy() for part in parts])
+
+
+class Evaluation:
+    """The two k-NN figures of a network whose pictures have a given size."""
+
+    def __init__(self, images: Path, tiny: tuple[np.ndarray, np.ndarray, list[str]], size: int, crop_pct: float):
+        pictures, labels, classes = tiny
+        chosen = np.isin(labels, held_back(classes))
+        pictures, self.labels = resized(pictures[chosen], size), labels[chosen]
+        self.pictures = pictures
+        rank = np.concatenate([np.arange(count) for count in np.bincount(self.labels) if count])
+        self.in_gallery = rank < GALLERY_PER_CLASS
+        self.sides = [photographs(images / "clothing" / part, size, crop_pct) for part in ("train", "test")]
+
+    def __call__(self, model: VisionTransformer, mean, std, device: str = "cpu") -> dict[str, float]:
+        (gallery, gallery_labels), (queries, query_labels) = [(embed(model, side, mean, std, device), y) for side, y in self.sides]
+        tiny, seen = embed(model, self.pictures, mean, std, device), self.in_gallery
+        unseen = knn(tiny[seen], self.labels[seen], tiny[~seen], self.labels[~seen])
+        return {"clothing": round(knn(gallery, gallery_labels, queries, query_labels), 4), "tiny_imagenet_held_back": round(unseen, 4)}
+
+
+def shape_of(config: dict) -> Shape:
+    """What `export.py` wrote."""
+    args = config["model_args"]
+    return Shape(args["img_size"], args["patch_size"], args["embed_dim"], args["depth"], args["num_heads"], 4 * args["embed_dim"])
 
 
 def main() -> None:
@@ -38,29 +64,21 @@ def main() -> None:
     parser.add_argument("--student-only", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)
-    untrained = VisionTransformer(SAMPLE)
+    shape = shape_of(json.loads((args.model / "config.json").read_text()))
+    untrained = VisionTransformer(shape)
     untrained.initialise()
-    sample = VisionTransformer(SAMPLE)
+    sample = VisionTransformer(shape)
     sample.load_state_dict(read_safetensors(args.model / "model.safetensors"))
     half = [0.5] * 3
-    contestants = {"sample": (sample, 72, 1.0, half, half), "untrained": (untrained, 72, 1.0, half, half)}
+    contestants = {"sample": (sample, shape.image, 1.0, half, half), "untrained": (untrained, shape.image, 1.0, half, half)}
     if not args.student_only:
         for name in NAMES:
             config = json.loads((args.data / "models" / name / "config.json").read_text())["pretrained_cfg"]
             contestants[name] = (teacher(args.data / "models" / name, 224), 224, config["crop_pct"], config["mean"], config["std"])
-    pictures, labels, classes = tiny_imagenet(args.data / "images" / "tiny-imagenet-train.tar")
-    chosen = np.isin(labels, held_back(classes))
-    pictures, labels = pictures[chosen], labels[chosen]
-    rank = np.concatenate([np.arange(count) for count in np.bincount(labels) if count])
-    in_gallery = rank < GALLERY_PER_CLASS
+    tiny = tiny_imagenet(args.data / "images" / "tiny-imagenet-train.tar")
     for name, (model, size, crop_pct, mean, std) in contestants.items():
-        model.eval()
-        sides = [photographs(args.data / "images" / "clothing" / part, size, crop_pct) for part in ("train", "test")]
-        (gallery, gallery_labels), (queries, query_labels) = [(embed(model, side, mean, std), y) for side, y in sides]
-        clothing = knn(gallery, gallery_labels, queries, query_labels)
-        tiny = embed(model, resized(pictures, size), mean, std)
-        unseen = knn(tiny[in_gallery], labels[in_gallery], tiny[~in_gallery], labels[~in_gallery])
-        print(json.dumps({"model": name, "clothing": round(clothing, 4), "tiny_imagenet_held_back": round(unseen, 4)}), flush=True)
+        figures = Evaluation(args.data / "images", tiny, size, crop_pct)(model.eval(), mean, std)
+        print(json.dumps({"model": name, **figures}), flush=True)
 
 
 if __name__ == "__main__":

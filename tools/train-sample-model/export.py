@@ -6,7 +6,7 @@ from pathlib import Path
 from vit import SAMPLE, VisionTransformer, write_safetensors
 
 CONFIG = {
-    "architecture": "vit_concertina_sample_patch12_72",
+    "architecture": "vit_concertina_sample_patch8_64",
     "num_classes": 0,
     "num_features": SAMPLE.width,
     "global_pool": "token",

@@ -25,7 +25,7 @@ class Shape:
         return self.image // self.patch
 
 
-SAMPLE = Shape(image=72, patch=12, width=192, depth=8, heads=6, channels=768)
+SAMPLE = Shape(image=64, patch=8, width=192, depth=8, heads=6, channels=768)
 TINY = Shape(image=224, patch=16, width=192, depth=12, heads=3, channels=768)
 
 
@@ -39,8 +39,7 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, t, d = x.shape
         q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        weights = ((q * (d // self.heads) ** -0.5) @ k.transpose(-2, -1)).softmax(-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(n, t, d))
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, d))
 
 
 class Mlp(nn.Module):
@@ -102,15 +101,18 @@ class VisionTransformer(nn.Module):
             for layer in (block.attn.proj, block.mlp.fc2):
                 layer.weight.data *= (2 * self.shape.depth) ** -0.5
 
-    def forward(self, x: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """[n, 3, s, s] -> tokens after the final norm [n, 1 + patches, width]. `keep` [n, k]: patches to look at."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[n, 3, s, s] -> tokens after the final norm [n, 1 + patches, width]."""
         x = self.patch_embed(x) + self.pos_embed[:, 1:]
-        if keep is not None:
-            x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
         x = torch.cat([(self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1), x], 1)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+    def compile_blocks(self) -> None:
+        """All blocks share one compiled graph, which takes seconds instead of minutes; names of tensors stay as they are."""
+        for block in self.blocks:
+            block.compile()
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
