@@ -7,10 +7,10 @@ import { readCalibrationImages } from '../src/pruning/calibration-images.ts';
 import { folderSteps, jsonStep } from '../src/pruning/step-store.ts';
 import { type ModelFiles, readModel } from '../src/vit/index.ts';
 import { sharpDecoder } from '../src/vit/node.ts';
-import { contestants } from './fidelity-contestants.ts';
+import { type Contestant, contestants } from './fidelity-contestants.ts';
 import { createMeasure } from './fidelity-measure.ts';
 import { labelledSet } from './fidelity-pictures.ts';
-import { isFinished, runContestant, stored } from './fidelity-run.ts';
+import { type Arena, isFinished, runContestant, stored } from './fidelity-run.ts';
 import type { Row } from './fidelity-tables.ts';
 import { digestOf, workFolder } from './fidelity-work.ts';
 
@@ -32,7 +32,7 @@ export interface Comparison {
   readonly fitnessImages: number;
   /** Whether parts of `best` are taken away in turn. */
   readonly ablation: boolean;
-  /** Beginnings of the names of the contestants that run. */
+  /** Names of the contestants that run, or beginnings of names with a * at the end. */
   readonly only: readonly string[];
   /** Only those that earlier runs have finished: for a page of what there is. */
   readonly finished?: boolean | undefined;
@@ -77,20 +77,31 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   };
   const tensors = stored(source.tensors, 'fp16');
   const firstByte = stored(source.tensors, 'first-byte');
-  const networks = {
-    fp16: await createOnnxAnalysis({ config, tensors, workers: 1 }),
-    'first-byte': await createOnnxAnalysis({ config, tensors: firstByte, workers: 1 }),
-  };
+  const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
+  const pictures = digestOf([gallery.digest, queries.digest]);
+  const arenas = new Map<string, Arena>();
+  /** Contestants whose tokens merge by the same rule run on the same networks. */
+  async function arenaOf({ recipe: { merging } }: Contestant): Promise<Arena> {
+    const rule = JSON.stringify(merging);
+    const made = arenas.get(rule);
+    if (made) return made;
+    const own = merging ? { ...config, merging } : config;
+    const networks = {
+      fp16: await createOnnxAnalysis({ config: own, tensors, workers: 1 }),
+      'first-byte': await createOnnxAnalysis({ config: own, tensors: firstByte, workers: 1 }),
+    };
+    const context = { config: own, tensors, model: networks.fp16, images, seed: 0, report, steps };
+    const measure = createMeasure(networks.fp16, { gallery, queries, held });
+    const arena = { context, measure, networks, pictures };
+    arenas.set(rule, arena);
+    return arena;
+  }
   try {
-    const model = networks.fp16;
-    const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
-    const context = { config, tensors, model, images, seed: 0, report, steps };
-    const measure = createMeasure(model, { gallery, queries, held });
-    const arena = { context, measure, networks, pictures: digestOf([gallery.digest, queries.digest]) };
     const rows: Row[] = [];
     for (const contestant of contestants(comparison)) {
       if (contestant.ablation && !comparison.ablation) continue;
-      if (!comparison.only.some((beginning) => contestant.name.startsWith(beginning))) continue;
+      if (!comparison.only.some((name) => isNamed(contestant, name))) continue;
+      const arena = await arenaOf(contestant);
       if (comparison.finished && !(await isFinished(arena, contestant))) continue;
       rows.push({ contestant, measured: await runContestant(arena, contestant) });
     }
@@ -100,9 +111,16 @@ export async function compare(comparison: Comparison): Promise<Compared> {
       gallery: gallery.images.count,
       queries: queries.images.count,
     };
-    const knn = await jsonStep(steps, `full-${arena.pictures}`, z.number().parse, measure.knn);
+    const [arena] = arenas.values();
+    if (!arena) throw new RangeError(`there is no contestant named ${comparison.only.join(' or ')}`);
+    const knn = await jsonStep(steps, `full-${pictures}`, z.number().parse, arena.measure.knn);
     return { name, counts, knn, rows };
   } finally {
-    await Promise.all(Object.values(networks).map((network) => network.dispose()));
+    const networks = [...arenas.values()].flatMap((arena) => Object.values(arena.networks));
+    await Promise.all(networks.map((network) => network.dispose()));
   }
+}
+
+function isNamed({ name }: Contestant, wanted: string): boolean {
+  return wanted.endsWith('*') ? name.startsWith(wanted.slice(0, -1)) : name === wanted;
 }

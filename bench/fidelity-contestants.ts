@@ -74,11 +74,19 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedJoint('joint: no correction', none),
     ablatedJoint('joint: tokens only', path({ units: false })),
     ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
+    ablatedJoint('joint: tokens merge by keys alone', { merging: null }),
+    ablatedJoint('joint: tokens merge without regard to [CLS]', {
+      merging: { rows: 0.5, sizes: 0.05, attention: 0 },
+    }),
   ];
 }
 
 /** `best` restricted to heads and channels. */
-const unitsOnly: RecipeInput = { ...best, path: { kind: 'best', settings: { merging: false } } };
+const unitsOnly: RecipeInput = {
+  ...best,
+  merging: null,
+  path: { kind: 'best', settings: { merging: false } },
+};
 
 function units(name: string, recipe: RecipeInput): Contestant {
   return {

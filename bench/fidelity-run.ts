@@ -66,7 +66,8 @@ export async function isFinished(
 }
 
 function pathName({ recipe, shares }: Contestant): string {
-  return digestOf([recipe.criterion, recipe.protection, recipe.path, shares.toSorted((a, b) => a - b)]);
+  const { criterion, protection, path, merging } = recipe;
+  return digestOf([criterion, protection, path, merging, shares.toSorted((a, b) => a - b)]);
 }
 
 function levelName(contestant: Contestant, share: number): string {

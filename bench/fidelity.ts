@@ -16,7 +16,7 @@ import { machine } from './machine.ts';
  *     [--json] [--out FOLDER]
  *
  * `--labelled` has class folders under `train` and `test`; `--gallery` and `--queries` count pictures of each class.
- * `--only` takes beginnings of contestants' names; the first `--ablated` models get the ablation. Every finished step is kept
+ * `--only` takes contestants' names, or beginnings of them with a * at the end; the first `--ablated` models get the ablation. Every finished step is kept
  * in `--work`: a run that was stopped goes on where it was, and `--finished` makes the page of what it has.
  */
 const { values } = parseArgs({
@@ -62,7 +62,7 @@ const settings = z
     'fitness-images': number(16, 8),
     ablated: number(2, 0),
     finished: z.boolean().default(false),
-    only: z.array(z.string()).default(quick ? ['random', 'best, units only'] : ['']),
+    only: z.array(z.string()).default(quick ? ['random', 'best, units only'] : ['*']),
   })
   .parse(values);
 

@@ -8,6 +8,7 @@ export const best: RecipeInput = {
   protection: { heads: 0, channels: 0.05 },
   correction: { kind: 'best', settings: {} },
   path: { kind: 'best', settings: {} },
+  merging: { rows: 0.5, sizes: 0.05, attention: 0.05 },
   components: 512,
   storage: 'split',
   int8: { least: 0.9985, keep: 0.25 },
