@@ -34,7 +34,8 @@ def main() -> None:
         parts.append(f'<text x="{x(epoch):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{epoch:.0f}</text>')
     for key, colour, name in LINES:
         values = smooth([entry[key] for entry in history], 10)
-        points = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in zip(epochs, values))
+        drawn = list(zip(epochs, values))[:: max(1, len(values) // 400)]
+        points = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in drawn)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/><text x="{WIDTH - RIGHT + 8}" y="{y(values[-1]) + 4:.1f}" fill="{colour}">{name}</text>')
     args.out.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-family="sans-serif" font-size="12" fill="#333">'

@@ -8,6 +8,7 @@ Resumes from `--work` when it was interrupted. Seeded; the figures of the model 
 import argparse
 import copy
 import json
+import math
 import time
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def main() -> None:
     course = lessons(pictures, teachers, args.batch, args.seed, step)
     while progress < 1:
         lesson = next(course)
-        scale = min(1.0, (step + 1) / WARM_UP) * (0.5 * (1 + np.cos(np.pi * progress)) + 1e-3)
+        scale = min(1.0, (step + 1) / WARM_UP) * (0.5 * (1 + math.cos(math.pi * progress)) + 1e-3)
         for optimiser, peak in zip(optimisers, peaks):
             for group in optimiser.param_groups:
                 group["lr"] = peak * scale
