@@ -23,9 +23,9 @@ const rounds = values.quick ? { seconds: 5, least: 3, most: 10 } : { seconds: 40
 /** The shape of the sample model: so small that what a run costs at all should show. */
 const SAMPLE: VitConfig = {
   ...vitConfig('Ti'),
-  architecture: 'sample (37 tokens)',
-  imageSize: 72,
-  patchSize: 12,
+  architecture: 'sample (65 tokens)',
+  imageSize: 64,
+  patchSize: 8,
   depth: 8,
 };
 

@@ -16,6 +16,14 @@ def smooth(values: list[float], window: int) -> list[float]:
     return [sum(values[max(0, i - window + 1) : i + 1]) / (i + 1 - max(0, i - window + 1)) for i in range(len(values))]
 
 
+def apart(heights: dict[str, float], least: float = 14) -> dict[str, float]:
+    """Heights of names, moved down where two would overlap."""
+    moved, last = {}, -least
+    for key, height in sorted(heights.items(), key=lambda item: item[1]):
+        last = moved[key] = max(height, last + least)
+    return moved
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--history", type=Path, required=True)
@@ -32,11 +40,13 @@ def main() -> None:
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#ddd"/><text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.1f}</text>')
         epoch = epochs[-1] * tick / 4
         parts.append(f'<text x="{x(epoch):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{epoch:.0f}</text>')
+    curves = {key: smooth([entry[key] for entry in history], 10) for key, _, _ in LINES}
+    names = apart({key: y(values[-1]) + 4 for key, values in curves.items()})
     for key, colour, name in LINES:
-        values = smooth([entry[key] for entry in history], 10)
+        values = curves[key]
         drawn = list(zip(epochs, values))[:: max(1, len(values) // 400)]
         points = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in drawn)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/><text x="{WIDTH - RIGHT + 8}" y="{y(values[-1]) + 4:.1f}" fill="{colour}">{name}</text>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/><text x="{WIDTH - RIGHT + 8}" y="{names[key]:.1f}" fill="{colour}">{name}</text>')
     args.out.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-family="sans-serif" font-size="12" fill="#333">'
         f'<rect width="100%" height="100%" fill="#fff"/><text x="{LEFT}" y="18" font-weight="600">Training of the sample model</text>{"".join(parts)}'

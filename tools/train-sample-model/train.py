@@ -1,6 +1,6 @@
 """Trains the sample model: a small ViT learns to say what two pretrained teachers say of the same views.
 
-    python3 train.py --data ../../../shared/data --out ../../assets/sample-model --minutes 8
+    python3 train.py --data ../../../shared/data --out ../../assets/sample-model --compile
 
 Resumes from `--work` when it was interrupted. Seeded; the figures of the model card come from `evaluate.py`.
 """
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder with models/ and images/")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("work"), help="the state of the run")
-    parser.add_argument("--minutes", type=float, default=8 if cuda else 180, help="the schedule ends when this time is over")
+    parser.add_argument("--minutes", type=float, default=12 if cuda else 180, help="the schedule ends when this time is over")
     parser.add_argument("--batch", type=int, default=512 if cuda else 128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
