@@ -4,6 +4,7 @@ import { createOnnxAnalysis } from '../src/engine/index.ts';
 import { readLabelledImages } from '../src/evaluation/index.ts';
 import type { Reporter } from '../src/progress/index.ts';
 import { readCalibrationImages } from '../src/pruning/calibration-images.ts';
+import { dimensionTensors, withDimensions } from '../src/pruning/dimensions/dimension-network.ts';
 import { folderSteps, jsonStep } from '../src/pruning/step-store.ts';
 import { type ModelFiles, readModel } from '../src/vit/index.ts';
 import { sharpDecoder } from '../src/vit/node.ts';
@@ -12,7 +13,7 @@ import { createMeasure } from './fidelity-measure.ts';
 import { labelledSet } from './fidelity-pictures.ts';
 import { type Arena, isFinished, runContestant, stored } from './fidelity-run.ts';
 import type { Row } from './fidelity-tables.ts';
-import { digestOf, workFolder } from './fidelity-work.ts';
+import { digestOf, prefixed, workFolder } from './fidelity-work.ts';
 
 export interface Comparison {
   readonly model: ModelFiles;
@@ -75,25 +76,35 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     model: source.digests,
     calibration: { digest: images.digest, fit: fit.count, held: held.count },
   };
-  const tensors = stored(source.tensors, 'fp16');
-  const firstByte = stored(source.tensors, 'first-byte');
   const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
   const pictures = digestOf([gallery.digest, queries.digest]);
   const arenas = new Map<string, Arena>();
-  /** Contestants whose tokens merge by the same rule run on the same networks. */
-  async function arenaOf({ recipe: { merging } }: Contestant): Promise<Arena> {
-    const rule = JSON.stringify(merging);
-    const made = arenas.get(rule);
+  const given = { images, seed: 0, report };
+  /** The network whose units of attention are those of the recipe, and where its steps are kept. */
+  async function network(attention: Contestant['recipe']['attention']) {
+    if (attention === 'heads') return { config, tensors: source.tensors, steps };
+    const model = await createOnnxAnalysis({ config, tensors: source.tensors, workers: 1 });
+    const tensors = await dimensionTensors({ ...given, config, tensors: source.tensors, model, steps });
+    await model.dispose();
+    return { config: withDimensions(config), tensors, steps: prefixed(steps, 'dimensions') };
+  }
+  /** Contestants whose tokens merge by the same rule, with the same units of attention, run on the same networks. */
+  async function arenaOf({ recipe: { merging, attention } }: Contestant): Promise<Arena> {
+    const key = JSON.stringify([merging, attention]);
+    const made = arenas.get(key);
     if (made) return made;
-    const own = merging ? { ...config, merging } : config;
+    const { config: units, tensors: exact, steps: kept } = await network(attention);
+    const own = merging ? { ...units, merging } : units;
+    const tensors = stored(exact, 'fp16');
+    const firstByte = stored(exact, 'first-byte');
     const networks = {
       fp16: await createOnnxAnalysis({ config: own, tensors, workers: 1 }),
       'first-byte': await createOnnxAnalysis({ config: own, tensors: firstByte, workers: 1 }),
     };
-    const context = { config: own, tensors, model: networks.fp16, images, seed: 0, report, steps };
+    const context = { ...given, config: own, tensors, model: networks.fp16, steps: kept };
     const measure = createMeasure(networks.fp16, { gallery, queries, held });
     const arena = { context, measure, networks, pictures };
-    arenas.set(rule, arena);
+    arenas.set(key, arena);
     return arena;
   }
   try {

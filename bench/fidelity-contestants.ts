@@ -55,7 +55,9 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference', reference),
     units('best, units only', unitsOnly),
     units('best-tuned, units only', { ...unitsOnly, correction: bestTuned.correction }),
+    units('dimensions, units only', { ...unitsOnly, attention: 'dimensions' }),
     joint('best', best),
+    joint('dimensions, joint', { ...best, attention: 'dimensions' }),
     joint('best-tuned', bestTuned),
     {
       ...joint('best, as served (first byte of each weight)', best),

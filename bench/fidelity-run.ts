@@ -7,6 +7,7 @@ import { rank } from '../src/pruning/ranking.ts';
 import { scoresFromJson, scoresToJson } from '../src/pruning/scores-json.ts';
 import { jsonStep } from '../src/pruning/step-store.ts';
 import { tensorsFromBytes, tensorsToBytes } from '../src/pruning/tensor-bytes.ts';
+import { VariantSchema } from '../src/pruning/variant-schema.ts';
 import type { TensorMap, UnitOrder, Variant } from '../src/vit/index.ts';
 import type { Contestant } from './fidelity-contestants.ts';
 import { type Measure, type Measured, MeasuredSchema } from './fidelity-measure.ts';
@@ -79,8 +80,7 @@ function measuredName({ pictures }: Pick<Arena, 'pictures'>, contestant: Contest
   return `measured-${pictures}-${levelName(contestant, share)}-${storage}-${retrieval}`;
 }
 
-const counts = z.array(z.number().int().nonnegative());
-const VariantsSchema = z.array(z.strictObject({ heads: counts, channels: counts, merge: counts }));
+const VariantsSchema = z.array(VariantSchema);
 
 function scoresOf(context: PruningContext, { recipe }: Contestant): Promise<UnitScores> {
   const name = digestOf([recipe.criterion, recipe.protection]);

@@ -1,6 +1,6 @@
 import { Problem } from '../problem/index.ts';
 import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
-import { expectedTensors, unitTensors } from '../vit/index.ts';
+import { expectedTensors, type UnitKind, unitKinds, unitTensors } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
 import { columnScales, type Planes, splitPlanes } from './planes.ts';
 
@@ -86,9 +86,9 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
   }
   levels.forEach((level, index) => {
     for (const [name, { block, kind }] of perUnit) {
-      const order = content.units[kind][block] ?? [];
-      const from = index === 0 ? 0 : (levels[index - 1]?.[kind][block] ?? 0);
-      const to = level[kind][block] ?? 0;
+      const order = content.units[kind]?.[block] ?? [];
+      const from = index === 0 ? 0 : (levels[index - 1]?.[kind]?.[block] ?? 0);
+      const to = level[kind]?.[block] ?? 0;
       if (to < from) {
         throw new Problem(
           'invalid-checkpoint',
@@ -116,7 +116,7 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
     for (const [name, { block, kind }] of perUnit) {
       const tensor = required(content.tensors, name);
       if (!hasPlanes(name, tensor)) continue;
-      const rows = gatherRows(tensor, content.units[kind][block] ?? []);
+      const rows = gatherRows(tensor, content.units[kind]?.[block] ?? []);
       const { shape, low } = splitPlanes(rows, columns.get(name));
       placed.push({
         name: correctionName(name, last),
@@ -139,12 +139,12 @@ export const hasPlanes = (name: string, { shape }: Pick<Tensor, 'shape'>): boole
   shape.length >= 2 && name.endsWith('.weight');
 
 /** Canonical names of the tensors that are cut into units, with their block. */
-export function unitNames(config: VitConfig): Map<string, { block: number; kind: 'heads' | 'channels' }> {
-  const names = new Map<string, { block: number; kind: 'heads' | 'channels' }>();
-  const { heads, channels } = unitTensors(config);
+export function unitNames(config: VitConfig): Map<string, { block: number; kind: UnitKind }> {
+  const names = new Map<string, { block: number; kind: UnitKind }>();
   for (let block = 0; block < config.depth; block++) {
-    for (const name of heads) names.set(`blocks.${block}.${name}`, { block, kind: 'heads' });
-    for (const name of channels) names.set(`blocks.${block}.${name}`, { block, kind: 'channels' });
+    for (const kind of unitKinds(config)) {
+      for (const name of unitTensors(config, kind)) names.set(`blocks.${block}.${name}`, { block, kind });
+    }
   }
   return names;
 }

@@ -1,4 +1,5 @@
 import { Problem } from '../problem/index.ts';
+import { keepsAll, unitCount, unitKinds } from '../vit/index.ts';
 import type { Manifest } from './manifest.ts';
 
 /**
@@ -36,16 +37,25 @@ export function checkManifest(manifest: Manifest): void {
   ladder.forEach((current, index) => {
     const before = ladder[index - 1];
     if (before && current.end < before.end) refuse(`Level ${index} ends before level ${index - 1}.`);
-    for (const kind of ['heads', 'channels', 'merge'] as const) {
-      if (current[kind].length !== config.depth)
-        refuse(`Level ${index} has ${current[kind].length} ${kind} counts for ${config.depth} blocks.`);
+    const kinds = unitKinds(config);
+    for (const kind of new Set([...kinds, 'heads', 'merge'] as const)) {
+      const counts = current[kind]?.length ?? 0;
+      if (counts !== config.depth)
+        refuse(`Level ${index} has ${counts} ${kind} counts for ${config.depth} blocks.`);
     }
-    for (const kind of ['heads', 'channels'] as const) {
-      current[kind].forEach((kept, block) => {
-        if (kept > config[kind])
-          refuse(`Level ${index} keeps ${kept} of ${config[kind]} ${kind} in block ${block}.`);
-        if (kept < (before?.[kind][block] ?? 0)) refuse(`Level ${index} is not nested in block ${block}.`);
+    for (const kind of kinds) {
+      current[kind]?.forEach((kept, block) => {
+        const all = unitCount(config, kind);
+        if (kept > all) refuse(`Level ${index} keeps ${kept} of ${all} ${kind} in block ${block}.`);
+        if (kept < (before?.[kind]?.[block] ?? 0)) refuse(`Level ${index} is not nested in block ${block}.`);
       });
+    }
+    if (kinds.includes('values')) {
+      for (const kind of ['queries', 'values'] as const) {
+        if (current[kind]?.includes(0)) refuse(`Level ${index} keeps none of the ${kind} of a block.`);
+      }
+      if (current.heads.some((kept) => kept !== config.heads))
+        refuse(`Level ${index} leaves out heads, where dimensions are units.`);
     }
     current.merge.forEach((merged, block) => {
       if (merged > 0 && current.heads[block] === 0)
@@ -53,8 +63,6 @@ export function checkManifest(manifest: Manifest): void {
     });
   });
   const last = ladder.at(-1);
-  const full =
-    last?.heads.every((kept) => kept === config.heads) &&
-    last.channels.every((kept) => kept === config.channels);
+  const full = last && keepsAll(config, last);
   if (!full || last?.merge.some((merged) => merged > 0)) refuse('Its last level is not the full network.');
 }

@@ -22,6 +22,9 @@ export const LevelSchema = z.strictObject({
   heads: z.array(count),
   channels: z.array(count),
   merge: z.array(count),
+  /** Where dimensions are units: kept query-key and value dimensions of every head, `[B]` each. */
+  queries: z.array(count).optional(),
+  values: z.array(count).optional(),
   /** FLOPs of one image (1 multiply-add = 2), and their share of the full network's. */
   flops: z.number().positive(),
   share: z.number().positive().max(1),

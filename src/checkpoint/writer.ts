@@ -229,6 +229,8 @@ function ladder(
       heads: [...level.heads],
       channels: [...level.channels],
       merge: [...level.merge],
+      ...(level.queries && { queries: [...level.queries] }),
+      ...(level.values && { values: [...level.values] }),
       flops: own,
       share: own / full,
       params: parameters(content.config, level),

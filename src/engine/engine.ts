@@ -90,7 +90,7 @@ export interface AnalysisModel {
   /**
    * One half of a block on given tokens: the activation that `attn.proj` (or `mlp.fc2`) reads, before it is projected.
    * @param stream `[count, T, D]` residual stream that enters the half block
-   * @returns `[count, T, h * dh]` or `[count, T, m]`
+   * @returns `[count, T, h * dh]` or `[count, T, m]`; where dimensions are units `[count, T, v * H]`
    */
   activations(
     stream: Float32Array,
@@ -121,9 +121,15 @@ export interface AnalysisVariant {
 }
 
 export interface GradientRequest {
-  /** dL/d(fc1.weight) `[M, D]` and dL/d(value rows of qkv) `[H, dh, D]` per block, summed over the batch. */
+  /**
+   * dL/d(fc1.weight) `[M, D]` and dL/d(value rows of qkv) `[H, dh, D]` (where dimensions are units `[dh, H, D]`) per block,
+   * summed over the batch.
+   */
   readonly weights?: boolean;
-  /** dL/d(gate) of a gate multiplied onto every head's output and every channel's activation, per image. */
+  /**
+   * dL/d(gate) of a gate multiplied onto every head's output and every channel's activation, per image; where dimensions are
+   * units onto every value dimension of the heads' outputs and onto every dimension of their queries.
+   */
   readonly gates?: boolean;
   /** With `gates`: mean activations that are subtracted before the product (a gate that closes onto the mean). */
   readonly centre?: ActivationMeans;
@@ -152,6 +158,8 @@ export interface Gradients {
   readonly value?: readonly Float32Array[];
   /** Per block `[count, M]`; present when `gates` was asked for. */
   readonly channelGates?: readonly Float32Array[];
-  /** Per block `[count, H]`. */
+  /** Per block `[count, H]`; where dimensions are units `[count, dh]` of both their kinds in place of it. */
   readonly headGates?: readonly Float32Array[];
+  readonly queryGates?: readonly Float32Array[];
+  readonly valueGates?: readonly Float32Array[];
 }

@@ -2,8 +2,8 @@ import type { VitConfig } from '../vit/index.ts';
 import type { BiasGradients, GradientRequest, Gradients } from './engine.ts';
 
 /**
- * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i`, `heads.i`, `proj.i` and
- * `fc2.i`, as far as they were asked for.
+ * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i`, `heads.i` (or `queries.i` and
+ * `values.i`), `proj.i` and `fc2.i`, as far as they were asked for.
  */
 export type TakeOutput = (name: string) => Float32Array;
 
@@ -21,7 +21,12 @@ export class GradientSum {
       }),
       ...(gates && {
         channelGates: perBlock(count * config.channels),
-        headGates: perBlock(count * config.heads),
+        ...(config.attentionUnits === 'dimensions'
+          ? {
+              queryGates: perBlock(count * config.headDim),
+              valueGates: perBlock(count * config.headDim),
+            }
+          : { headGates: perBlock(count * config.heads) }),
       }),
     };
     this.#count = count;
@@ -37,11 +42,13 @@ export class GradientSum {
 
   /** Adds only what belongs to images. */
   addImages(first: number, take: TakeOutput): void {
-    const { embeddings, channelGates, headGates } = this.gradients;
+    const { embeddings, channelGates, headGates, queryGates, valueGates } = this.gradients;
     this.#place(embeddings, first, take, 'embedding');
-    for (const [block, rows] of (channelGates ?? []).entries())
-      this.#place(rows, first, take, `channels.${block}`);
-    for (const [block, rows] of (headGates ?? []).entries()) this.#place(rows, first, take, `heads.${block}`);
+    const gates = { channels: channelGates, heads: headGates, queries: queryGates, values: valueGates };
+    for (const [kind, perBlock] of Object.entries(gates)) {
+      for (const [block, rows] of (perBlock ?? []).entries())
+        this.#place(rows, first, take, `${kind}.${block}`);
+    }
   }
 
   /** Adds only what is summed over images. */

@@ -1,11 +1,19 @@
 import { Problem } from '../problem/index.ts';
-import { expectedTensors, type Tensor, unitTensors, type Variant, type VitConfig } from '../vit/index.ts';
+import {
+  expectedTensors,
+  type Tensor,
+  type UnitKind,
+  unitKinds,
+  unitTensors,
+  type Variant,
+  type VitConfig,
+} from '../vit/index.ts';
 
 /** A canonical tensor that holds one row per unit. */
 export interface UnitTensor {
   readonly name: string;
   readonly block: number;
-  readonly kind: 'heads' | 'channels';
+  readonly kind: UnitKind;
   /** Elements of one unit. */
   readonly rowLength: number;
 }
@@ -20,11 +28,10 @@ export interface NetworkTensors {
 /** Sorts the canonical tensors into those that count units and the others. */
 export function networkTensors(config: VitConfig): NetworkTensors {
   const shapes = expectedTensors(config);
-  const names = unitTensors(config);
   const units: UnitTensor[] = [];
   for (let block = 0; block < config.depth; block++) {
-    for (const kind of ['heads', 'channels'] as const) {
-      for (const relative of names[kind]) {
+    for (const kind of unitKinds(config)) {
+      for (const relative of unitTensors(config, kind)) {
         const name = `blocks.${block}.${relative}`;
         units.push({ name, block, kind, rowLength: product((shapes.get(name) ?? []).slice(1)) });
         shapes.delete(name);
@@ -37,7 +44,7 @@ export function networkTensors(config: VitConfig): NetworkTensors {
 
 /** Kept units of a tensor in a variant. */
 export function keptUnits(tensor: UnitTensor, variant: Variant): number {
-  return variant[tensor.kind][tensor.block] ?? 0;
+  return variant[tensor.kind]?.[tensor.block] ?? 0;
 }
 
 /**

@@ -53,6 +53,9 @@ export interface UnitScores {
   readonly heads: readonly Float64Array[];
   /** Per block `[M]`. */
   readonly channels: readonly Float64Array[];
+  /** Per block `[dh]`, where dimensions are units: on the same scale for both kinds. Those of heads say nothing then. */
+  readonly queries?: readonly Float64Array[] | undefined;
+  readonly values?: readonly Float64Array[] | undefined;
   /** What the scores were made of (`local.heads`, `factors`), kept in the checkpoint for the record. */
   readonly record?: Readonly<Record<string, Float64Array>>;
 }
@@ -88,6 +91,8 @@ export interface Ranking {
   /** `[block, index]` of heads and of channels, least important first; protected units are absent. */
   readonly heads: readonly (readonly [number, number])[];
   readonly channels: readonly (readonly [number, number])[];
+  /** Where dimensions are units, those of both kinds in one order: kind, block and index. No heads are there then. */
+  readonly dimensions?: readonly (readonly ['queries' | 'values', number, number])[];
   /** The same order seen from inside each block, most important first, protected units included. */
   readonly units: UnitOrder;
 }

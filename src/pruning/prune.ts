@@ -3,14 +3,23 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { type CheckpointContent, type Components, isSplit, publishCheckpoint } from '../checkpoint/index.ts';
-import { createAnalysis, type Device } from '../engine/index.ts';
+import { type AnalysisModel, createAnalysis, type Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
-import { fullVariant, readModel, type SourceModel, type Variant, type VitConfig } from '../vit/index.ts';
+import {
+  fullVariant,
+  readModel,
+  type SourceModel,
+  type Tensor,
+  type TensorMap,
+  type Variant,
+  type VitConfig,
+} from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
 import { makeAsStored } from './as-stored.ts';
 import { type Calibration, readCalibrationImages } from './calibration-images.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
+import { dimensionTensors, withDimensions } from './dimensions/dimension-network.ts';
 import { fitPca } from './evolution/pca.ts';
 import { embedImages } from './fidelity.ts';
 import { measureInt8 } from './int8.ts';
@@ -25,6 +34,7 @@ import { releasedCriterion } from './released-criterion.ts';
 import { scoresFromJson, scoresToJson } from './scores-json.ts';
 import { ladderShares } from './shares.ts';
 import { folderSteps, jsonStep } from './step-store.ts';
+import { VariantSchema } from './variant-schema.ts';
 
 /** Written into the provenance. Part of the key of saved steps: another version does not go on from them. */
 const TOOL = 'concertina 0.1.0';
@@ -57,32 +67,29 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
   const { recipe, criterion } = await resolveRecipe(options, source.config);
-  const config = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
+  const merging = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
-  const images = await readImages(options, config, recipe, report);
+  const images = await readImages(options, merging, recipe, report);
   const steps = folderSteps(
     join(
       options.work ?? defaultWork(),
       jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
     ),
   );
-  const tensors = makeAsStored(source.tensors, recipe.storage);
-  const model = await createAnalysis({
-    config,
-    tensors,
-    ...(options.device && { device: options.device }),
-    onFallback: (reason) => report.note(reason),
-  });
-  const context: PruningContext = {
-    config,
-    tensors,
-    model,
-    images,
-    seed,
-    report,
-    steps,
-    ...(options.signal && { signal: options.signal }),
-  };
+  const given = { images, seed, report, steps, ...(options.signal && { signal: options.signal }) };
+  const open = (network: Network) =>
+    createAnalysis({
+      ...network,
+      ...(options.device && { device: options.device }),
+      onFallback: (reason) => report.note(reason),
+    });
+  const { config, tensors: exact } =
+    recipe.attention === 'dimensions'
+      ? await byDimensions({ config: merging, tensors: source.tensors }, given, open)
+      : { config: merging, tensors: source.tensors };
+  const tensors = makeAsStored(exact, recipe.storage);
+  const model = await open({ config, tensors });
+  const context: PruningContext = { ...given, config, tensors, model };
   try {
     const score = () => criterion.score(context);
     const scores = await jsonStep(steps, 'scores', scoresFromJson, score, scoresToJson);
@@ -138,21 +145,49 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   }
 }
 
+interface Network {
+  readonly config: VitConfig;
+  readonly tensors: TensorMap;
+}
+
+/** The same network with dimensions as its units of attention, where it can have them. */
+async function byDimensions(
+  network: Network & { readonly tensors: Map<string, Tensor> },
+  given: Omit<PruningContext, 'model' | 'config' | 'tensors'>,
+  open: (network: Network) => Promise<AnalysisModel>,
+): Promise<Network & { readonly tensors: Map<string, Tensor> }> {
+  if (network.config.rope) {
+    given.report.note(
+      'Heads stay whole: the rotary embedding of this network turns their dimensions in pairs.',
+    );
+    return network;
+  }
+  const model = await open(network);
+  try {
+    const tensors = await dimensionTensors({ ...given, ...network, model });
+    return { config: withDimensions(network.config), tensors };
+  } finally {
+    await model.dispose();
+  }
+}
+
 async function resolveRecipe(
   options: PruneOptions,
   config: VitConfig,
 ): Promise<{ recipe: Recipe; criterion: ImportanceCriterion }> {
   const { recipe: wanted = 'best' } = options;
   const named = typeof wanted === 'string' ? await readRecipe(wanted) : parseRecipe(wanted);
-  const recipe: Recipe = options.path ? { ...named, path: pathSettings(named, options.path) } : named;
+  const recipe: Recipe = options.path ? onPath(named, options.path) : named;
   if (options.scores !== undefined) return releasedCriterion(options.scores, config, recipe);
   return { recipe, criterion: criterionOf(recipe) };
 }
 
-/** The recipe's own settings when it already has that path, the path's defaults otherwise. */
-function pathSettings(recipe: Recipe, kind: 'best' | 'snapvit'): Recipe['path'] {
-  if (recipe.path.kind === kind) return recipe.path;
-  return kind === 'best' ? { kind, settings: {} } : { kind };
+/** The recipe's own settings when it already has that path, the path's defaults otherwise. The published path is one of heads. */
+function onPath(recipe: Recipe, kind: 'best' | 'snapvit'): Recipe {
+  if (recipe.path.kind === kind) return recipe;
+  return kind === 'best'
+    ? { ...recipe, path: { kind, settings: {} } }
+    : { ...recipe, path: { kind }, attention: 'heads' };
 }
 
 function readImages(
@@ -193,13 +228,14 @@ function defaultWork(): string {
 
 const DTYPES = { split: 'split', fp16: 'F16', fp32: 'F32' } as const;
 
-const counts = z.array(z.number().int().nonnegative());
-const VariantsSchema = z.array(z.strictObject({ heads: counts, channels: counts, merge: counts }));
+const VariantsSchema = z.array(VariantSchema);
 
 /** Different shares may give the same variant of a small network: it is one level. The full network is always the last. */
 function distinct(variants: readonly Variant[], config: VitConfig): Variant[] {
   const all = [...variants, fullVariant(config)];
-  const keys = all.map((variant) => JSON.stringify([variant.heads, variant.channels, variant.merge]));
+  const keys = all.map(({ heads, channels, merge, queries, values }) =>
+    JSON.stringify([heads, channels, merge, queries, values]),
+  );
   return all.filter((_, index) => keys.indexOf(keys[index] ?? '') === index);
 }
 

@@ -1,4 +1,4 @@
-import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
+import { type Tensor, type TensorMap, unitCount, unitKinds, type VitConfig } from '../vit/index.ts';
 import type { Ranking, UnitScores } from './contracts.ts';
 
 /**
@@ -10,20 +10,29 @@ import type { Ranking, UnitScores } from './contracts.ts';
  * | `order.heads`, `order.channels` | [n, 2] | block and index of every prunable unit, least important first |
  * | `units.heads`, `units.channels` | [B, H], [B, M] | order inside each block, most important first |
  * | others | [n] | what the scores were made of (`local.heads`, `local.channels`, `factors`) |
+ *
+ * Where dimensions are units there are `scores.queries`, `scores.values` `[B, dh]`, `units.queries`, `units.values` in place of those
+ * of heads, and `order.dimensions` `[n, 3]`: 0 for a query-key dimension or 1 for a value dimension, block and index.
  */
 export function rankingTensors(config: VitConfig, scores: UnitScores, ranking: Ranking): TensorMap {
   const tensors = new Map<string, Tensor>();
   const put = (name: string, shape: number[], values: Iterable<number>) =>
     tensors.set(name, { shape, data: Float32Array.from(values) });
-  for (const kind of ['heads', 'channels'] as const) {
-    const perBlock = [config.depth, config[kind]];
+  for (const kind of unitKinds(config)) {
+    const perBlock = [config.depth, unitCount(config, kind)];
     put(
       `scores.${kind}`,
       perBlock,
-      scores[kind].flatMap((row) => Array.from(row)),
+      (scores[kind] ?? []).flatMap((row) => Array.from(row)),
     );
-    put(`order.${kind}`, [ranking[kind].length, 2], ranking[kind].flat());
-    put(`units.${kind}`, perBlock, ranking.units[kind].flat());
+    put(`units.${kind}`, perBlock, (ranking.units[kind] ?? []).flat());
+  }
+  const { heads, channels, dimensions } = ranking;
+  put('order.channels', [channels.length, 2], channels.flat());
+  if (!dimensions) put('order.heads', [heads.length, 2], heads.flat());
+  else {
+    const numbers = dimensions.flatMap(([kind, block, index]) => [Number(kind === 'values'), block, index]);
+    put('order.dimensions', [dimensions.length, 3], numbers);
   }
   for (const [name, values] of Object.entries(scores.record ?? {})) put(name, [values.length], values);
   return tensors;

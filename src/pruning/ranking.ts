@@ -25,45 +25,87 @@ type Unit = readonly [block: number, index: number];
  */
 export function rank(config: VitConfig, scores: UnitScores, protection: Protection): Ranking {
   checkScores(config, scores);
-  const heads = order(scores.heads, protection.heads);
   const channels = order(scores.channels, protection.channels);
+  const { queries, values } = scores;
+  if (!queries || !values) {
+    const heads = order(scores.heads, protection.heads);
+    return {
+      heads: heads.prunable,
+      channels: channels.prunable,
+      units: { heads: heads.inBlock, channels: channels.inBlock },
+    };
+  }
+  const asked = order(queries, protection.heads, 1);
+  const given = order(values, protection.heads, 1);
+  const scoreOf = ([kind, block, index]: Dimension) => scores[kind]?.[block]?.[index] ?? 0;
+  const dimensions = [
+    ...asked.prunable.map((unit): Dimension => ['queries', ...unit]),
+    ...given.prunable.map((unit): Dimension => ['values', ...unit]),
+  ].sort((a, b) => scoreOf(a) - scoreOf(b)); // stable: ties by kind, block, index
   return {
-    heads: heads.prunable,
+    heads: [],
     channels: channels.prunable,
-    units: { heads: heads.inBlock, channels: channels.inBlock },
+    dimensions,
+    units: {
+      heads: scores.heads.map((row) => Array.from(row, (_, head) => head)),
+      channels: channels.inBlock,
+      queries: asked.inBlock,
+      values: given.inBlock,
+    },
   };
 }
 
+type Dimension = readonly [kind: 'queries' | 'values', block: number, index: number];
+
+/** How many heads, or dimensions where those are units, may be removed. */
+export function prunableAttention({ heads, dimensions }: Ranking): number {
+  return (dimensions ?? heads).length;
+}
+
 /**
- * The sub-network that is left when the given numbers of units are removed, lowest first. Removing more than the
- * unprotected units removes just those.
+ * The sub-network that is left when the given numbers of units are removed, lowest first: heads, or dimensions where those are
+ * units, and channels. Removing more than the unprotected units removes just those.
  */
 export function remaining(
   config: VitConfig,
   ranking: Ranking,
-  removed: { readonly heads: number; readonly channels: number },
+  removed: { readonly attention: number; readonly channels: number },
 ): SubNetwork {
+  const { depth, heads, headDim } = config;
+  const gone = ranking.dimensions?.slice(0, removed.attention);
+  const left = (wanted: Dimension[0]) =>
+    countLeft(
+      depth,
+      headDim,
+      (gone ?? []).flatMap(([kind, block, index]) => (kind === wanted ? [[block, index] as const] : [])),
+    );
   return {
-    heads: countLeft(config.depth, config.heads, ranking.heads, removed.heads),
-    channels: countLeft(config.depth, config.channels, ranking.channels, removed.channels),
+    heads: countLeft(depth, heads, gone ? [] : ranking.heads.slice(0, removed.attention)),
+    channels: countLeft(depth, config.channels, ranking.channels.slice(0, removed.channels)),
+    ...(gone && { queries: left('queries'), values: left('values') }),
   };
 }
 
-function order(scores: readonly Float64Array[], share: number): { prunable: Unit[]; inBlock: number[][] } {
+/** @param least units of a block that are protected at any rate */
+function order(
+  scores: readonly Float64Array[],
+  share: number,
+  least = 0,
+): { prunable: Unit[]; inBlock: number[][] } {
   const scoreOf = ([block, index]: Unit) => scores[block]?.[index] ?? 0;
   const ascending = (a: Unit, b: Unit) => scoreOf(a) - scoreOf(b) || a[0] - b[0] || a[1] - b[1];
   const blocks = scores.map((row, block) =>
     Array.from(row, (_, index): Unit => [block, index]).sort(ascending),
   );
   const prunable = blocks
-    .flatMap((units) => units.slice(0, units.length - floorShare(share, units.length)))
+    .flatMap((units) => units.slice(0, units.length - Math.max(least, floorShare(share, units.length))))
     .sort(ascending);
   return { prunable, inBlock: blocks.map((units) => units.map(([, index]) => index).reverse()) };
 }
 
-function countLeft(depth: number, units: number, ranked: readonly Unit[], removed: number): number[] {
+function countLeft(depth: number, units: number, gone: readonly Unit[]): number[] {
   const left = new Array<number>(depth).fill(units);
-  for (const [block] of ranked.slice(0, removed)) left[block] = (left[block] ?? 0) - 1;
+  for (const [block] of gone) left[block] = (left[block] ?? 0) - 1;
   return left;
 }
 
@@ -71,6 +113,12 @@ function checkScores(config: VitConfig, scores: UnitScores): void {
   for (const [kind, rows, units] of [
     ['head', scores.heads, config.heads],
     ['channel', scores.channels, config.channels],
+    ...(config.attentionUnits === 'dimensions'
+      ? ([
+          ['query dimension', scores.queries ?? [], config.headDim],
+          ['value dimension', scores.values ?? [], config.headDim],
+        ] as const)
+      : []),
   ] as const) {
     if (rows.length !== config.depth || rows.some((row) => row.length !== units)) {
       throw new Problem(

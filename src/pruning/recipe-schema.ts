@@ -73,6 +73,11 @@ export const RecipeSchema = z
     /** Calibration images wanted for fitting and, apart from them, for the published fidelity. */
     images: z.strictObject({ fit: count, held: count }),
     criterion: CriterionSchema,
+    /**
+     * What counts as a unit of attention: heads, or the dimensions of all heads together (`attentionUnits` of the network), which
+     * the criterion and the path `best` know. Networks with rotary embedding keep heads.
+     */
+    attention: z.enum(['heads', 'dimensions']).default('heads'),
     /** Shares of the units of a block that are never pruned. */
     protection: z.strictObject({ heads: share, channels: share }),
     correction: CorrectionSchema,
@@ -95,7 +100,12 @@ export const RecipeSchema = z
   .refine(({ storage, int8 }) => int8 === null || storage === 'split', {
     path: ['int8'],
     message: 'needs the storage "split"',
-  });
+  })
+  .refine(
+    ({ attention, criterion, path }) =>
+      attention === 'heads' || (criterion.kind === 'best' && path.kind === 'best'),
+    { path: ['attention'], message: 'dimensions need the criterion "best" and the path "best"' },
+  );
 export type Recipe = z.infer<typeof RecipeSchema>;
 /** A recipe as it is written down, before defaults are filled in. */
 export type RecipeInput = z.input<typeof RecipeSchema>;

@@ -27,6 +27,7 @@ export async function releasedCriterion(
     recipe: {
       ...recipe,
       criterion: { kind: 'released', model: released.model, sha256 },
+      attention: 'heads',
       protection: released.protection,
     },
   };

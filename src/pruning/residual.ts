@@ -1,6 +1,6 @@
 import type { AnalysisVariant } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
-import { fullVariant, type TensorMap, type UnitOrder, type VitConfig } from '../vit/index.ts';
+import { contextUnits, fullVariant, type TensorMap, type UnitOrder, type VitConfig } from '../vit/index.ts';
 import type { PruningContext } from './contracts.ts';
 import { product } from './linear/products.ts';
 import { groups, range } from './ordered.ts';
@@ -32,7 +32,7 @@ export async function firstStream(context: PruningContext, count: number): Promi
   return { pieces };
 }
 
-/** What the half block's last layer reads when all units are there, in the given order: `[rows, units * unitWidth]`. */
+/** What the half block's last layer reads when all units are there, in the given order: `[rows, units * width]`. */
 export async function allActivations(
   { config, model, signal }: PruningContext,
   stream: Stream,
@@ -85,9 +85,12 @@ function addTo(change: Float32Array, stream: Float32Array, bias: Float32Array): 
   }
 }
 
-/** Inputs that one unit gives to the last layer: `dh` of a head, 1 of a channel. */
-export function unitWidth(config: VitConfig, part: Part): number {
-  return part === 'attention' ? config.headDim : 1;
+/** The units that the last layer reads, and how many inputs each gives: `dh` of a head, `H` of a value dimension, 1 of a channel. */
+export function inputUnits(
+  config: VitConfig,
+  part: Part,
+): { readonly kind: 'heads' | 'values' | 'channels'; readonly width: number } {
+  return part === 'attention' ? contextUnits(config) : { kind: 'channels', width: 1 };
 }
 
 /** The last layer with its units in the given order (default: as stored). */
@@ -101,8 +104,9 @@ export function lastLayer(
   const [weight, bias] = [tensors.get(`${name}.weight`), tensors.get(`${name}.bias`)];
   if (!weight || !bias)
     throw new Problem('tensor-mismatch', `The network has no tensor ${name}.`, { tensor: name });
-  const order = (part === 'attention' ? units?.heads : units?.channels)?.[block];
-  const size = unitWidth(config, part) * config.width;
+  const { kind, width } = inputUnits(config, part);
+  const order = units?.[kind]?.[block];
+  const size = width * config.width;
   const inputs = weight.data.length / config.width;
   return { inputs, weight: order ? gather(weight.data, order, size) : weight.data, bias: bias.data };
 }

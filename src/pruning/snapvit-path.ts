@@ -24,7 +24,7 @@ const END: SparsityPair = [1, 1];
 export function atSparsity(config: VitConfig, ranking: Ranking, [channels, heads]: SparsityPair): SubNetwork {
   return remaining(config, ranking, {
     channels: floorShare(channels, config.channels * config.depth),
-    heads: floorShare(heads, config.heads * config.depth),
+    attention: floorShare(heads, config.heads * config.depth),
   });
 }
 

@@ -39,54 +39,65 @@ export const ATTENTION_RANGE = [1 / 16, 4] as const;
  * What a Vision Transformer is, for every family of the paper. Layer scale needs no field: it is folded into
  * `attn.proj` and `mlp.fc2` when weights are read, exactly.
  */
-export const VitConfigSchema = z.strictObject({
-  /** As the source names it, for people: `vit_tiny_patch16_224`. */
-  architecture: z.string().min(1).max(200),
-  /** Side of the square input, pixels. */
-  imageSize: positive.max(4096),
-  patchSize: positive.max(256),
-  /** Width `D` of the residual stream. */
-  width: positive.max(16384),
-  /** Blocks `B`. */
-  depth: positive.max(256),
-  /** Heads `H` per block. */
-  heads: positive.max(256),
-  /** Head dimension `dh`. */
-  headDim: positive.max(1024),
-  /** MLP hidden width `M` per block; with a gated MLP the width of each of the two branches. */
-  channels: positive.max(65536),
-  mlp: z.enum(['plain', 'gated']),
-  /** `gelu` is the erf form; `gelu-tanh` its approximation; `quick-gelu` is x * sigmoid(1.702 x). */
-  activation: z.enum(['gelu', 'gelu-tanh', 'quick-gelu', 'silu']),
-  layerNormEps: z.number().positive().max(0.1),
-  /** Tokens before the patches, in order. Never pruned, never merged away. */
-  prefix: z.strictObject({
-    cls: z.boolean(),
-    distillation: z.boolean(),
-    /** Storage (register) tokens. */
-    registers: z.number().int().min(0).max(64),
-  }),
-  /** A LayerNorm between the embedding and the first block (CLIP). */
-  preNorm: z.boolean(),
-  /** Rotary position embedding on the patch tokens (DINOv3), or none. */
-  rope: z.strictObject({ theta: z.number().positive() }).nullable(),
-  /**
-   * How tokens become one embedding. `cls`: the [CLS] token. `cls-distillation`: mean of [CLS] and the
-   * distillation token. `mean`: mean of the patch tokens. `attention`: an attention-pooling head with a learned probe.
-   */
-  pool: z.enum(['cls', 'cls-distillation', 'mean', 'attention']),
-  /** Whether the final LayerNorm runs on the tokens (before pooling), on the pooled vector (after), or not at all. */
-  finalNorm: z.enum(['before-pool', 'after-pool', 'none']),
-  /** Heads and hidden width of the attention-pooling head; null for other pools. */
-  attentionPool: z.strictObject({ heads: positive, channels: positive }).nullable(),
-  /** Width of the embedding: `width`, or that of a final projection (CLIP). */
-  embeddingWidth: positive.max(16384),
-  /** Classes of the network's own head, 0 when it has none. Only evaluation uses it. */
-  classes: z.number().int().min(0).max(1_000_000),
-  preprocessing: PreprocessingSchema,
-  /** Absent: tokens merge by their keys alone. */
-  merging: MergingSchema.optional(),
-});
+export const VitConfigSchema = z
+  .strictObject({
+    /** As the source names it, for people: `vit_tiny_patch16_224`. */
+    architecture: z.string().min(1).max(200),
+    /** Side of the square input, pixels. */
+    imageSize: positive.max(4096),
+    patchSize: positive.max(256),
+    /** Width `D` of the residual stream. */
+    width: positive.max(16384),
+    /** Blocks `B`. */
+    depth: positive.max(256),
+    /** Heads `H` per block. */
+    heads: positive.max(256),
+    /** Head dimension `dh`. */
+    headDim: positive.max(1024),
+    /** MLP hidden width `M` per block; with a gated MLP the width of each of the two branches. */
+    channels: positive.max(65536),
+    mlp: z.enum(['plain', 'gated']),
+    /** `gelu` is the erf form; `gelu-tanh` its approximation; `quick-gelu` is x * sigmoid(1.702 x). */
+    activation: z.enum(['gelu', 'gelu-tanh', 'quick-gelu', 'silu']),
+    layerNormEps: z.number().positive().max(0.1),
+    /** Tokens before the patches, in order. Never pruned, never merged away. */
+    prefix: z.strictObject({
+      cls: z.boolean(),
+      distillation: z.boolean(),
+      /** Storage (register) tokens. */
+      registers: z.number().int().min(0).max(64),
+    }),
+    /** A LayerNorm between the embedding and the first block (CLIP). */
+    preNorm: z.boolean(),
+    /** Rotary position embedding on the patch tokens (DINOv3), or none. */
+    rope: z.strictObject({ theta: z.number().positive() }).nullable(),
+    /**
+     * How tokens become one embedding. `cls`: the [CLS] token. `cls-distillation`: mean of [CLS] and the
+     * distillation token. `mean`: mean of the patch tokens. `attention`: an attention-pooling head with a learned probe.
+     */
+    pool: z.enum(['cls', 'cls-distillation', 'mean', 'attention']),
+    /** Whether the final LayerNorm runs on the tokens (before pooling), on the pooled vector (after), or not at all. */
+    finalNorm: z.enum(['before-pool', 'after-pool', 'none']),
+    /** Heads and hidden width of the attention-pooling head; null for other pools. */
+    attentionPool: z.strictObject({ heads: positive, channels: positive }).nullable(),
+    /** Width of the embedding: `width`, or that of a final projection (CLIP). */
+    embeddingWidth: positive.max(16384),
+    /** Classes of the network's own head, 0 when it has none. Only evaluation uses it. */
+    classes: z.number().int().min(0).max(1_000_000),
+    preprocessing: PreprocessingSchema,
+    /** Absent: tokens merge by their keys alone. */
+    merging: MergingSchema.optional(),
+    /**
+     * What counts as a unit of attention. Absent: a head. `dimensions`: the j-th query-key dimension of every head together, and
+     * the j-th value dimension of every head together with what `proj` makes of it; heads are all kept. Not with rotary embedding,
+     * which turns dimensions in pairs.
+     */
+    attentionUnits: z.literal('dimensions').optional(),
+  })
+  .refine(({ rope, attentionUnits }) => rope === null || attentionUnits === undefined, {
+    path: ['attentionUnits'],
+    message: 'dimensions cannot be units where a rotary embedding turns them in pairs',
+  });
 export type VitConfig = z.infer<typeof VitConfigSchema>;
 
 /** The rule by which tokens of this network merge. */

@@ -29,7 +29,9 @@ export {
   readSafetensors,
   readSafetensorsHeader,
 } from './safetensors.ts';
-export type { SubNetwork, UnitOrder, Variant } from './subnetwork.ts';
+export type { UnitOrder, Variant } from './subnetwork.ts';
 export { feasibleMerge, flops, fullVariant, parameters, tokensPerBlock } from './subnetwork.ts';
 export type { Tensor, TensorMap } from './tensors.ts';
 export { expectedTensors, unitTensors } from './tensors.ts';
+export type { SubNetwork, UnitKind } from './units.ts';
+export { contextUnits, keepsAll, keptOf, unitCount, unitKinds } from './units.ts';

@@ -1,13 +1,6 @@
 import type { VitConfig } from './config.ts';
 import { patchTokens, prefixTokens, totalTokens } from './config.ts';
-
-/** Kept-unit counts per block. With units stored most-important-first it is a prefix of every block. */
-export interface SubNetwork {
-  /** Kept heads per block, `[B]`, each 0..H. */
-  readonly heads: readonly number[];
-  /** Kept MLP channels per block, `[B]`, each 0..M. */
-  readonly channels: readonly number[];
-}
+import { keptOf, type SubNetwork } from './units.ts';
 
 /** What a level runs: a sub-network, and the tokens merged away in each block. */
 export interface Variant extends SubNetwork {
@@ -17,10 +10,15 @@ export interface Variant extends SubNetwork {
 
 /** The full network: every unit, no merging. */
 export function fullVariant(config: VitConfig): Variant {
+  const everywhere = (count: number) => Array.from({ length: config.depth }, () => count);
   return {
-    heads: Array.from({ length: config.depth }, () => config.heads),
-    channels: Array.from({ length: config.depth }, () => config.channels),
-    merge: Array.from({ length: config.depth }, () => 0),
+    heads: everywhere(config.heads),
+    channels: everywhere(config.channels),
+    ...(config.attentionUnits === 'dimensions' && {
+      queries: everywhere(config.headDim),
+      values: everywhere(config.headDim),
+    }),
+    merge: everywhere(0),
   };
 }
 
@@ -28,6 +26,9 @@ export function fullVariant(config: VitConfig): Variant {
 export interface UnitOrder {
   readonly heads: readonly (readonly number[])[];
   readonly channels: readonly (readonly number[])[];
+  /** Where dimensions are units. */
+  readonly queries?: readonly (readonly number[])[] | undefined;
+  readonly values?: readonly (readonly number[])[] | undefined;
 }
 
 /**
@@ -67,10 +68,11 @@ export function tokensPerBlock(config: VitConfig, variant: Variant): { attention
  * FLOPs of one image, 1 multiply-add = 2 FLOPs, as the authors of SnapViT count them (their
  * implementation; `snapvit.md` section 4): per block with h heads, m channels and T tokens
  * `qkv 6 D dh h T`, `proj 2 D dh h T`, `scores 2 h dh T^2`, `softmax 3 h T^2`, `mix 2 h dh T^2`, `mlp 4 D m T'` (gated
- * `6 D m T'`), plus the patch embedding. `T'` is T less the tokens merged in the block.
+ * `6 D m T'`), plus the patch embedding. `T'` is T less the tokens merged in the block. Where dimensions are units, queries and
+ * keys count with those that are kept, values and `proj` with theirs.
  */
 export function flops(config: VitConfig, variant: Variant): number {
-  const { width: D, headDim: dh } = config;
+  const { width: D } = config;
   const tokens = tokensPerBlock(config, variant);
   let total = 2 * patchTokens(config) * config.patchSize ** 2 * 3 * D;
   for (let block = 0; block < config.depth; block++) {
@@ -78,7 +80,8 @@ export function flops(config: VitConfig, variant: Variant): number {
     const m = variant.channels[block] ?? 0;
     const T = tokens.attention[block] ?? 0;
     const after = tokens.mlp[block] ?? 0;
-    total += 8 * D * dh * h * T + 4 * h * dh * T * T + 3 * h * T * T;
+    const dims = keptOf(config, variant, 'queries', block) + keptOf(config, variant, 'values', block);
+    total += 4 * D * dims * h * T + 2 * h * dims * T * T + 3 * h * T * T;
     total += (config.mlp === 'gated' ? 6 : 4) * D * m * after;
   }
   return total;
@@ -86,16 +89,17 @@ export function flops(config: VitConfig, variant: Variant): number {
 
 /** Parameters of the network when only the given units are kept (the classification head is not counted). */
 export function parameters(config: VitConfig, sub: SubNetwork): number {
-  const { width: D, headDim: dh } = config;
+  const { width: D } = config;
   const pool = config.attentionPool;
   let total = D * (3 * config.patchSize ** 2 + 1) + (prefixTokens(config) + patchTokens(config)) * D;
   if (config.preNorm) total += 2 * D;
   if (config.finalNorm !== 'none') total += 2 * D;
   if (pool) total += D + 4 * (D * D + D) + 2 * D + 2 * D * pool.channels + pool.channels + D;
   if (config.embeddingWidth !== D) total += config.embeddingWidth * D;
-  const perHead = 3 * dh * D + 3 * dh + dh * D;
   const perChannel = config.mlp === 'gated' ? 3 * D + 2 : 2 * D + 1;
   for (let block = 0; block < config.depth; block++) {
+    const [asked, given] = [keptOf(config, sub, 'queries', block), keptOf(config, sub, 'values', block)];
+    const perHead = 2 * asked * (D + 1) + given * (2 * D + 1);
     total += 6 * D + (sub.heads[block] ?? 0) * perHead + (sub.channels[block] ?? 0) * perChannel;
   }
   return total;

@@ -1,5 +1,6 @@
 import type { VitConfig } from './config.ts';
 import { patchTokens, prefixTokens } from './config.ts';
+import type { UnitKind } from './units.ts';
 
 /** A dense float32 tensor, row-major. */
 export interface Tensor {
@@ -26,6 +27,10 @@ export type TensorMap = ReadonlyMap<string, Tensor>;
  * | `blocks.i.attn.qkv.bias` | [H, 3, dh] | zeros when the source has none (or masks it) |
  * | `blocks.i.attn.proj.weight` | [H, dh, D] | transposed; layer scale folded in |
  * | `blocks.i.attn.proj.bias` | [D] | layer scale folded in |
+ * | `blocks.i.attn.qk.weight` | [dh, 2, H, D] | where dimensions are units, in place of `qkv`: query and key rows of each dimension |
+ * | `blocks.i.attn.qk.bias` | [dh, 2, H] | |
+ * | `blocks.i.attn.v.weight` | [dh, H, D] | value rows; `attn.proj.weight` is [dh, H, D] then |
+ * | `blocks.i.attn.v.bias` | [dh, H] | |
  * | `blocks.i.norm2.{weight,bias}` | [D] | |
  * | `blocks.i.mlp.fc1.weight` | [M, D] | with a gated MLP the branch that passes the activation (`w1`) |
  * | `blocks.i.mlp.fc1.bias` | [M] | |
@@ -52,9 +57,17 @@ export function expectedTensors(config: VitConfig): Map<string, readonly number[
   for (let block = 0; block < config.depth; block++) {
     const at = `blocks.${block}`;
     setPair(shapes, `${at}.norm1`, [D], D);
-    shapes.set(`${at}.attn.qkv.weight`, [H, 3, dh, D]);
-    shapes.set(`${at}.attn.qkv.bias`, [H, 3, dh]);
-    setPair(shapes, `${at}.attn.proj`, [H, dh, D], D);
+    if (config.attentionUnits === 'dimensions') {
+      shapes.set(`${at}.attn.qk.weight`, [dh, 2, H, D]);
+      shapes.set(`${at}.attn.qk.bias`, [dh, 2, H]);
+      shapes.set(`${at}.attn.v.weight`, [dh, H, D]);
+      shapes.set(`${at}.attn.v.bias`, [dh, H]);
+      setPair(shapes, `${at}.attn.proj`, [dh, H, D], D);
+    } else {
+      shapes.set(`${at}.attn.qkv.weight`, [H, 3, dh, D]);
+      shapes.set(`${at}.attn.qkv.bias`, [H, 3, dh]);
+      setPair(shapes, `${at}.attn.proj`, [H, dh, D], D);
+    }
     setPair(shapes, `${at}.norm2`, [D], D);
     setPair(shapes, `${at}.mlp.fc1`, [M, D], M);
     if (config.mlp === 'gated') setPair(shapes, `${at}.mlp.gate`, [M, D], M);
@@ -84,16 +97,17 @@ function setPair(
   shapes.set(`${name}.bias`, [bias]);
 }
 
-/** The canonical tensors whose first axis counts units: the ones that a sub-network takes a prefix of. */
-export const HEAD_TENSORS = ['attn.qkv.weight', 'attn.qkv.bias', 'attn.proj.weight'] as const;
-export const CHANNEL_TENSORS = ['mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight'] as const;
+/** The canonical tensors whose first axis counts units, of which a sub-network takes a prefix; relative to `blocks.i`. */
+const TENSORS_OF: Readonly<Record<UnitKind, readonly string[]>> = {
+  heads: ['attn.qkv.weight', 'attn.qkv.bias', 'attn.proj.weight'],
+  queries: ['attn.qk.weight', 'attn.qk.bias'],
+  values: ['attn.v.weight', 'attn.v.bias', 'attn.proj.weight'],
+  channels: ['mlp.fc1.weight', 'mlp.fc1.bias', 'mlp.fc2.weight'],
+};
 /** Additional channel tensors of a gated MLP. */
-export const GATED_CHANNEL_TENSORS = ['mlp.gate.weight', 'mlp.gate.bias'] as const;
+const GATED = ['mlp.gate.weight', 'mlp.gate.bias'];
 
-/** The per-unit tensors of one block, canonical names relative to `blocks.i`, for each kind of unit. */
-export function unitTensors(config: VitConfig): { heads: readonly string[]; channels: readonly string[] } {
-  return {
-    heads: HEAD_TENSORS,
-    channels: config.mlp === 'gated' ? [...CHANNEL_TENSORS, ...GATED_CHANNEL_TENSORS] : CHANNEL_TENSORS,
-  };
+/** The tensors of one block that hold one row per unit of the kind, names relative to `blocks.i`. */
+export function unitTensors(config: VitConfig, kind: UnitKind): readonly string[] {
+  return kind === 'channels' && config.mlp === 'gated' ? [...TENSORS_OF[kind], ...GATED] : TENSORS_OF[kind];
 }

@@ -40,6 +40,13 @@ export const FAMILIES: Readonly<Record<string, VitConfig>> = Object.fromEntries(
       prefix: { cls: true, distillation: false, registers: 2 },
       pool: 'mean',
     },
+    'dimensions as units of attention': {
+      attentionUnits: 'dimensions',
+      headDim: 5,
+      merging: { rows: 0.4, sizes: 0.1, attention: 0.2 },
+      prefix: { cls: true, distillation: false, registers: 1 },
+      pool: 'mean',
+    },
     'no final norm, ragged image': { finalNorm: 'none', imageSize: 18, pool: 'mean' },
   } satisfies Record<string, Partial<VitConfig>>).map(([name, changes]) => [
     name,

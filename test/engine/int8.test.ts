@@ -93,8 +93,9 @@ describe.each(CASES)(
 
     it('is the fp32 precision where every matrix stays in fp32', async () => {
       const levels = testLadder(config);
+      const ofBlock = ['attn.qkv', 'attn.qk', 'attn.v', 'attn.proj', 'mlp.fc1', 'mlp.gate', 'mlp.fc2'];
       const matrices = Array.from({ length: config.depth }, (_, block) =>
-        ['attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.gate', 'mlp.fc2'].map((name) => `blocks.${block}.${name}`),
+        ofBlock.map((name) => `blocks.${block}.${name}`),
       );
       const model = await start(levels, matrices.flat());
       for (const level of levels.keys()) {

@@ -4,17 +4,21 @@ import {
   patchTokens,
   prefixTokens,
   type TensorMap,
+  type UnitKind,
   type Variant,
   type VitConfig,
 } from '../../src/vit/index.ts';
 
-/** Factors on every head's output and every channel's activation: `[B][H]` and `[B][M]`. */
-export interface Gates {
-  readonly heads: readonly (readonly number[])[];
-  readonly channels: readonly (readonly number[])[];
-}
+/**
+ * Factors on every head's output and every channel's activation, `[B][H]` and `[B][M]`; where dimensions are units on every
+ * dimension of queries and of heads' outputs, `[B][dh]`.
+ */
+export type Gates = Partial<Readonly<Record<UnitKind, readonly (readonly number[])[]>>>;
 
 type Rows = Float64Array[];
+
+/** The factor on a unit: 0 where it is removed. */
+type Keep = (kind: UnitKind, unit: number) => number;
 
 /**
  * A Vision Transformer written down literally, in float64, token by token: nothing is skipped, removed units are
@@ -39,29 +43,52 @@ export function literalEmbedding(
   let angles = rotaryAngles(config);
   for (let block = 0; block < config.depth; block++) {
     const name = (rest: string) => `blocks.${block}.${rest}`;
-    const keep = (kind: 'heads' | 'channels', unit: number) =>
-      (unit < (variant[kind][block] ?? 0) ? 1 : 0) * (gates?.[kind][block]?.[unit] ?? 1);
-    const normed = rows.map((row) => norm(row, at(name('norm1.weight')), at(name('norm1.bias')), config));
-    const { out, keys, logits } = attention(config, normed, sizes, angles, at, name, (head) =>
-      keep('heads', head),
-    );
-    rows = rows.map((row, t) => row.map((value, d) => value + (out[t]?.[d] ?? 0)));
+    const keep: Keep = (kind, unit) =>
+      kept(variant, block, kind, unit) * (gates?.[kind]?.[block]?.[unit] ?? 1);
+    const { context, keys, logits } = attention(config, rows, sizes, angles, at, name, keep);
+    rows = rows.map((row, t) => plus(row, project(context[t], at, name('attn.proj'), config)));
     const removed = merges[block] ?? 0;
     if (removed > 0) {
       const shares = attended.get(block) ?? clsAttention(config, logits, sizes);
       attended.set(block, shares);
-      const kept = merge(config, rows, sizes, { keys, attended: shares }, removed);
-      rows = kept.rows;
-      sizes = kept.sizes;
-      angles = angles.filter((_, t) => kept.survivors.has(t));
+      const merged = merge(config, rows, sizes, { keys, attended: shares }, removed);
+      rows = merged.rows;
+      sizes = merged.sizes;
+      angles = angles.filter((_, t) => merged.survivors.has(t));
     }
-    rows = rows.map((row) => {
-      const input = norm(row, at(name('norm2.weight')), at(name('norm2.bias')), config);
-      const change = mlp(config, input, at, name, (channel) => keep('channels', channel));
-      return row.map((value, d) => value + (change[d] ?? 0));
-    });
+    const hidden = mlp(config, rows, at, name, keep);
+    rows = rows.map((row, t) => plus(row, project(hidden[t], at, name('mlp.fc2'), config)));
   }
   return pool(config, rows, sizes, at);
+}
+
+/**
+ * What `attn.proj` (or `mlp.fc2`) of a block reads, of every token.
+ * @param stream `[T, D]`, what enters the half block
+ * @returns `[T, H * dh]` or `[T, M]`, zeros where units are removed
+ */
+export function literalActivations(
+  config: VitConfig,
+  tensors: TensorMap,
+  stream: readonly Float64Array[],
+  {
+    block,
+    part,
+    sizes = stream.map(() => 1),
+  }: { readonly block: number; readonly part: 'attention' | 'mlp'; readonly sizes?: number[] },
+  variant: Variant,
+): Rows {
+  const at = (name: string): ArrayLike<number> => tensors.get(name)?.data ?? [];
+  const name = (rest: string) => `blocks.${block}.${rest}`;
+  const keep: Keep = (kind, unit) => kept(variant, block, kind, unit);
+  if (part === 'mlp') return mlp(config, stream, at, name, keep);
+  return attention(config, stream, sizes, rotaryAngles(config), at, name, keep).context;
+}
+
+/** 1 for a unit that the variant keeps; kinds that it does not count are all kept. */
+function kept(variant: Variant, block: number, kind: UnitKind, unit: number): number {
+  const counts = variant[kind];
+  return counts === undefined || unit < (counts[block] ?? 0) ? 1 : 0;
 }
 
 function embed(config: VitConfig, at: (name: string) => ArrayLike<number>, pixels: ArrayLike<number>): Rows {
@@ -102,80 +129,112 @@ function norm(
   return row.map((value, d) => (value - mean) * scale * (weight[d] ?? 0) + (bias[d] ?? 0));
 }
 
-/** `out[o] = bias[o] + sum over i of weight[offset + o, i] row[i]`. */
+/** `out[o] = bias[first + o * step] + sum over i of weight[first + o * step, i] row[i]`. */
 function affine(
   row: Float64Array,
   weight: ArrayLike<number>,
   bias: ArrayLike<number> | null,
   outputs: number,
-  offset = 0,
+  { first, step } = { first: 0, step: 1 },
 ): Float64Array {
   return Float64Array.from({ length: outputs }, (_, o) => {
-    let sum = bias?.[offset + o] ?? 0;
-    for (let i = 0; i < row.length; i++) sum += (row[i] ?? 0) * (weight[(offset + o) * row.length + i] ?? 0);
+    const output = first + o * step;
+    let sum = bias?.[output] ?? 0;
+    for (let i = 0; i < row.length; i++) sum += (row[i] ?? 0) * (weight[output * row.length + i] ?? 0);
     return sum;
   });
 }
 
+/** `out[d] = bias[d] + sum over i of row[i] weight[i, d]`: matrices that are stored input-first. */
+function project(
+  row: Float64Array | undefined,
+  at: (name: string) => ArrayLike<number>,
+  name: string,
+  { width: D }: VitConfig,
+): Float64Array {
+  const weight = at(`${name}.weight`);
+  return Float64Array.from({ length: D }, (_, d) => {
+    let sum = at(`${name}.bias`)[d] ?? 0;
+    for (const [i, value] of (row ?? []).entries()) sum += value * (weight[i * D + d] ?? 0);
+    return sum;
+  });
+}
+
+/** Which rows of which tensors a head's queries, keys and values come from, and where what it gives is put: `first + i * step`. */
+function placesOf({ attentionUnits, heads: H, headDim: dh }: VitConfig, head: number) {
+  if (attentionUnits === 'dimensions') {
+    return {
+      query: { tensor: 'attn.qk', first: head, step: 2 * H },
+      key: { tensor: 'attn.qk', first: H + head, step: 2 * H },
+      value: { tensor: 'attn.v', first: head, step: H },
+      given: { first: head, step: H },
+    };
+  }
+  const first = head * 3 * dh;
+  return {
+    query: { tensor: 'attn.qkv', first, step: 1 },
+    key: { tensor: 'attn.qkv', first: first + dh, step: 1 },
+    value: { tensor: 'attn.qkv', first: first + 2 * dh, step: 1 },
+    given: { first: head * dh, step: 1 },
+  };
+}
+
 function attention(
   config: VitConfig,
-  normed: Rows,
+  rows: readonly Float64Array[],
   sizes: number[],
   angles: (readonly number[] | null)[],
   at: (name: string) => ArrayLike<number>,
   name: (rest: string) => string,
-  keep: (head: number) => number,
-): { out: Rows; keys: Rows; logits: number[] } {
-  const { heads, headDim: dh, width: D } = config;
-  const weight = at(name('attn.qkv.weight'));
-  const bias = at(name('attn.qkv.bias'));
-  const projection = at(name('attn.proj.weight'));
-  const out: Rows = normed.map(() =>
-    Float64Array.from({ length: D }, (_, d) => at(name('attn.proj.bias'))[d] ?? 0),
-  );
+  keep: Keep,
+): { context: Rows; keys: Rows; logits: number[] } {
+  const { heads, headDim: dh } = config;
+  const normed = rows.map((row) => norm(row, at(name('norm1.weight')), at(name('norm1.bias')), config));
+  const context: Rows = normed.map(() => new Float64Array(heads * dh));
   const keys: Rows = normed.map(() => new Float64Array(dh));
   const asked: number[][] = [];
   for (let head = 0; head < heads; head++) {
-    const part = (which: number) =>
-      normed.map((row) => affine(row, weight, bias, dh, (head * 3 + which) * dh));
+    const { query, key, value, given } = placesOf(config, head);
+    const part = ({ tensor, ...rows }: typeof query) =>
+      normed.map((row) => affine(row, at(name(`${tensor}.weight`)), at(name(`${tensor}.bias`)), dh, rows));
     const turned = (rows: Rows) => rows.map((row, t) => rotate(row, angles[t] ?? null));
-    const [q, k, v] = [turned(part(0)), turned(part(1)), part(2)];
-    const factor = keep(head);
+    const q = turned(part(query)).map((row) => row.map((number, i) => number * keep('queries', i)));
+    const k = turned(part(key)).map((row) => row.map((number, i) => (keep('queries', i) === 0 ? 0 : number)));
+    const v = part(value);
+    const factor = keep('heads', head);
     if (factor !== 0) for (const [t, sum] of keys.entries()) addTo(sum, k[t]);
-    if (factor !== 0) asked.push(k.map((key) => dot(q[0] ?? key, key) / Math.sqrt(dh)));
-    for (const [t, query] of q.entries()) {
-      const weights = softmax(k.map((key, s) => dot(query, key) / Math.sqrt(dh) + Math.log(sizes[s] ?? 1)));
+    if (factor !== 0) asked.push(k.map((own) => dot(q[0] ?? own, own) / Math.sqrt(dh)));
+    for (const [t, own] of q.entries()) {
+      const weights = softmax(k.map((other, s) => dot(own, other) / Math.sqrt(dh) + Math.log(sizes[s] ?? 1)));
+      const target = context[t] ?? new Float64Array(heads * dh);
       for (let i = 0; i < dh; i++) {
-        const context = factor * weights.reduce((sum, w, s) => sum + w * (v[s]?.[i] ?? 0), 0);
-        const target = out[t] ?? new Float64Array(D);
-        for (let d = 0; d < D; d++)
-          target[d] = (target[d] ?? 0) + context * (projection[(head * dh + i) * D + d] ?? 0);
+        const mixed = weights.reduce((sum, w, s) => sum + w * (v[s]?.[i] ?? 0), 0);
+        target[given.first + i * given.step] = factor * keep('values', i) * mixed;
       }
     }
   }
   const logits = normed.map((_, t) => asked.reduce((sum, own) => sum + (own[t] ?? 0), 0) / asked.length);
-  return { out, keys, logits };
+  return { context, keys, logits };
 }
 
 function mlp(
   config: VitConfig,
-  input: Float64Array,
+  rows: readonly Float64Array[],
   at: (name: string) => ArrayLike<number>,
   name: (rest: string) => string,
-  keep: (channel: number) => number,
-): Float64Array {
-  const { channels: M, width: D } = config;
-  const first = affine(input, at(name('mlp.fc1.weight')), at(name('mlp.fc1.bias')), M);
-  const hidden = first.map((value) => activate(config.activation, value));
-  if (config.mlp === 'gated') {
-    const gate = affine(input, at(name('mlp.gate.weight')), at(name('mlp.gate.bias')), M);
-    for (const [m, value] of gate.entries()) hidden[m] = (hidden[m] ?? 0) * value;
-  }
-  const weight = at(name('mlp.fc2.weight'));
-  return Float64Array.from({ length: D }, (_, d) => {
-    let sum = at(name('mlp.fc2.bias'))[d] ?? 0;
-    for (let m = 0; m < M; m++) sum += keep(m) * (hidden[m] ?? 0) * (weight[m * D + d] ?? 0);
-    return sum;
+  keep: Keep,
+): Rows {
+  const M = config.channels;
+  return rows.map((row) => {
+    const input = norm(row, at(name('norm2.weight')), at(name('norm2.bias')), config);
+    const dense = (of: string) => affine(input, at(name(`${of}.weight`)), at(name(`${of}.bias`)), M);
+    const hidden = dense('mlp.fc1').map(
+      (value, m) => keep('channels', m) * activate(config.activation, value),
+    );
+    if (config.mlp === 'gated') {
+      for (const [m, value] of dense('mlp.gate').entries()) hidden[m] = (hidden[m] ?? 0) * value;
+    }
+    return hidden;
   });
 }
 
@@ -341,6 +400,10 @@ function rotate(row: Float64Array, angles: readonly number[] | null): Float64Arr
     turned[i + half] = b * Math.cos(angle) + a * Math.sin(angle);
   }
   return turned;
+}
+
+function plus(row: Float64Array, change: Float64Array): Float64Array {
+  return row.map((value, d) => value + (change[d] ?? 0));
 }
 
 function addTo(sum: Float64Array | undefined, row: Float64Array | undefined): void {

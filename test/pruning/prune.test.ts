@@ -16,6 +16,7 @@ import { snapvitReference } from '../../src/pruning/recipes/snapvit-reference.ts
 import { memoryStore } from '../../src/storage/index.ts';
 import { flops, fullVariant, readModel } from '../../src/vit/index.ts';
 import { folderFiles, sharpDecoder } from '../../src/vit/node.ts';
+import { FIXTURE_FAMILIES } from '../support/family-fixtures.ts';
 import { timmFiles } from '../support/timm-files.ts';
 import { tinyConfig, tinyTensors } from '../support/tiny-vit.ts';
 
@@ -188,6 +189,47 @@ describe('prune', () => {
       expect((await run(options, step)).result.digest).toBe(result.digest);
   }, 180_000);
 
+  it('by dimensions gives nested levels, the same digest twice, and when stopped and started again', async () => {
+    const options = { recipe: { ...BEST, attention: 'dimensions' } as RecipeInput, levels: [0.4, 0.7, 1] };
+    const { store, result } = await run(options, 'whole');
+    expect((await run(options, 'again')).result.digest).toBe(result.digest);
+    for (const [step, units] of [
+      ['dimensions', 2],
+      ['gate curvature', 4],
+      ['levels', 1],
+    ] as const) {
+      const stopped = run({ ...options, ...stopAt(step, units) }, step);
+      await expect(stopped).rejects.toMatchObject({ code: 'aborted' });
+      expect((await run(options, step)).result.digest).toBe(result.digest);
+    }
+    const { manifest } = await openCheckpoint(store, 'tiny');
+    expect(manifest.config.attentionUnits).toBe('dimensions');
+    expect(result.ladder.map(({ heads }) => heads)).toEqual([0, 1, 2].map(() => [3, 3, 3]));
+    const [small, , full] = result.ladder;
+    expect(full?.queries).toEqual([4, 4, 4]);
+    expect(Math.min(...(small?.queries ?? [0]), ...(small?.values ?? [0]))).toBeGreaterThan(0);
+    expect(full?.fidelity.fp32).toEqual({ mean: 1, p5: 1 });
+  }, 180_000);
+
+  it('keeps whole heads on the published path, and in networks with rotary embedding, which it says', async () => {
+    const recipe = { ...BEST, attention: 'dimensions' } as RecipeInput;
+    const { result } = await run({ recipe, path: 'snapvit' }, 'published');
+    expect(result.recipe.attention).toBe('heads');
+    expect(result.ladder.at(-1)?.queries).toBeUndefined();
+    const notes: string[] = [];
+    const rotary = await run(
+      {
+        recipe,
+        model: join(FIXTURE_FAMILIES, 'timm-dinov3'),
+        levels: [0.8, 1],
+        report: { ...silent, note: (text: string) => notes.push(text) },
+      },
+      'rotary',
+    );
+    expect(rotary.result.ladder.at(-1)?.queries).toBeUndefined();
+    expect(notes).toContainEqual(expect.stringContaining('Heads stay whole'));
+  }, 180_000);
+
   it('takes levels by number and leaves out those that a small network cannot tell apart', async () => {
     const { result } = await run({ levels: 8, recipe: { ...quick, images: REFERENCE.images } as never });
     const shares = result.ladder.map(({ share }) => share);
@@ -198,6 +240,10 @@ describe('prune', () => {
 
   it('refuses unknown recipes, devices and levels with a problem that says what to do', async () => {
     await expect(run({ recipe: 'no-such-recipe' })).rejects.toMatchObject({ code: 'invalid-recipe' });
+    await expect(run({ recipe: { ...REFERENCE, attention: 'dimensions' } })).rejects.toMatchObject({
+      code: 'invalid-recipe',
+      message: expect.stringContaining('dimensions need the criterion "best"'),
+    });
     await expect(run({ device: 'abacus' as 'cpu' })).rejects.toMatchObject({ code: 'engine-unavailable' });
     await expect(run({ levels: [2] })).rejects.toMatchObject({ code: 'invalid-settings' });
     await expect(run({ images: join(folder, 'nowhere') })).rejects.toMatchObject({ code: 'no-images' });

@@ -66,7 +66,7 @@ describe('the ranking', () => {
       [1, 0],
       [1, 2],
     ]);
-    expect(remaining(config, ranking, { heads: 99, channels: 99 })).toEqual({
+    expect(remaining(config, ranking, { attention: 99, channels: 99 })).toEqual({
       heads: [1, 1],
       channels: [2, 2],
     });
@@ -82,8 +82,8 @@ describe('the ranking', () => {
           const shape = tinyConfig({ depth: 3, heads: 5, channels: 20 });
           const ranking = rank(shape, randomScores(seed, 3, 5, 20), PAPER_PROTECTION);
           const [fewer, more] = [Math.min(a, b), Math.max(a, b)];
-          const large = remaining(shape, ranking, { heads: fewer, channels: fewer });
-          const small = remaining(shape, ranking, { heads: more, channels: more });
+          const large = remaining(shape, ranking, { attention: fewer, channels: fewer });
+          const small = remaining(shape, ranking, { attention: more, channels: more });
           for (let block = 0; block < 3; block++) {
             expect(small.channels[block]).toBeLessThanOrEqual(large.channels[block] ?? 0);
             const removed = ranking.channels

@@ -1,6 +1,6 @@
 import { type CheckpointContent, publishCheckpoint } from '../../src/checkpoint/index.ts';
 import { memoryStore, type ObjectStore } from '../../src/storage/index.ts';
-import { fullVariant } from '../../src/vit/index.ts';
+import { fullVariant, unitCount, unitKinds } from '../../src/vit/index.ts';
 import { tinyConfig, tinyTensors } from './tiny-vit.ts';
 
 /** A published network of random weights with three levels; level 2 is the full one. */
@@ -15,16 +15,22 @@ export async function publishTiny(store: ObjectStore, overrides: Partial<Checkpo
   const full = fullVariant(config);
   const order = (count: number) =>
     Array.from({ length: config.depth }, () => Array.from({ length: count }, (_, i) => i));
+  const kinds = unitKinds(config);
   const part = (share: number) => ({
-    heads: full.heads.map((count) => Math.ceil(count * share)),
-    channels: full.channels.map((count) => Math.ceil(count * share)),
-    merge: full.merge,
+    ...full,
+    ...Object.fromEntries(
+      kinds.map((kind) => [kind, full[kind]?.map((count) => Math.ceil(count * share)) ?? []]),
+    ),
   });
   return await publishCheckpoint(store, {
     model: 'tiny',
     config,
     tensors: tinyTensors(config, seed),
-    units: { heads: order(config.heads), channels: order(config.channels) },
+    units: {
+      heads: order(config.heads),
+      channels: order(config.channels),
+      ...Object.fromEntries(kinds.map((kind) => [kind, order(unitCount(config, kind))])),
+    },
     levels: [
       { ...part(0.3), fidelity: { fp32: { mean: 0.6, p5: 0.5 } } },
       { ...part(0.6), fidelity: { fp32: { mean: 0.9, p5: 0.8 } } },

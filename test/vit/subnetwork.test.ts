@@ -66,6 +66,47 @@ describe('FLOPs', () => {
     expect(flops(config, variant)).toBe(patches + attention(10) + 2 * attention(8) + 2 * mlp(8) + mlp(7));
   });
 
+  it('count the kept dimensions of all heads where those are the units', () => {
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const full = fullVariant(config);
+    // What the same network of heads has.
+    expect(flops(config, full)).toBe(72_108);
+    // D = 12, T = 10, three heads: one dimension of queries or of values 4 D h T + 2 h T^2.
+    const each = 4 * 12 * 3 * 10 + 2 * 3 * 100;
+    expect(each).toBe(2040);
+    expect(flops(config, { ...full, queries: [1, 4, 2] })).toBe(72_108 - 5 * 2040);
+    expect(flops(config, { ...full, values: [3, 1, 4] })).toBe(72_108 - 4 * 2040);
+    expect(flops(config, { ...full, queries: [1, 4, 2], values: [3, 1, 4], channels: [0, 7, 4] })).toBe(
+      72_108 - 9 * 2040 - 10 * 480,
+    );
+  });
+
+  it('of kept dimensions are the sum of their parts, with fewer tokens once some have merged', () => {
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const variant = {
+      heads: [3, 3, 3],
+      queries: [1, 3, 2],
+      values: [4, 2, 1],
+      channels: [3, 0, 7],
+      merge: [2, 4, 1],
+    };
+    // Four are too many to go from eight: only half of seven may.
+    expect(tokensPerBlock(config, variant)).toEqual({ attention: [10, 8, 5], mlp: [8, 5, 4] });
+    const patches = 10_368; // 2 * 9 * 16 * 3 * 12
+    const first =
+      720 + // queries: 2 D h T of the one dimension
+      720 + // keys
+      2880 + // values, of four
+      2880 + // proj, of four
+      600 + // scores: 2 h T^2 of the one
+      900 + // softmax: 3 h T^2
+      2400 + // mix: 2 h T^2 of the four
+      1152; // mlp: 4 D m T'
+    const second = 3 * 576 + 3 * 576 + 2 * 576 + 2 * 576 + 3 * 384 + 576 + 2 * 384;
+    const third = 2 * 360 + 2 * 360 + 360 + 360 + 2 * 150 + 225 + 150 + 1344;
+    expect(flops(config, variant)).toBe(patches + first + second + third);
+  });
+
   it.skipIf(!hasSharedData)(
     'of merge schedules are those of an independent count (needs ../shared/data)',
     () => {
@@ -87,12 +128,27 @@ describe('parameters', () => {
       attentionPool: { heads: 3, channels: 11 },
       prefix: { cls: false, distillation: false, registers: 0 },
     }),
+    tinyConfig({ attentionUnits: 'dimensions', headDim: 5 }),
   ])('of the full network are the elements of its tensors, without the head (%#)', (config) => {
     let elements = 0;
     for (const [name, shape] of expectedTensors(config)) {
       if (!name.startsWith('head.')) elements += shape.reduce((product, side) => product * side, 1);
     }
     expect(parameters(config, fullVariant(config))).toBe(elements);
+  });
+
+  it('of kept dimensions are their rows in every head', () => {
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const full = fullVariant(config);
+    const all = parameters(tinyConfig(), fullVariant(tinyConfig()));
+    expect(parameters(config, full)).toBe(all);
+    // Of each of three heads a row of 12 and a bias for the query, and as many for the key.
+    expect(parameters(config, { ...full, queries: [1, 4, 2] })).toBe(all - 5 * 78);
+    // Of each head a row of 12 and a bias for the value, and a row of proj.
+    expect(parameters(config, { ...full, values: [3, 1, 4] })).toBe(all - 4 * 75);
+    // And 12 numbers for fc1, one bias, 12 for fc2.
+    const some = { ...full, queries: [1, 4, 2], values: [3, 1, 4], channels: [0, 7, 4] };
+    expect(parameters(config, some)).toBe(all - 5 * 78 - 4 * 75 - 10 * 25);
   });
 
   it('of a ViT-B/16 without its head are 85.8 million', () => {

@@ -1,7 +1,16 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Problem } from '../../problem/index.ts';
-import { fullVariant, type TensorMap, totalTokens, type UnitOrder, type VitConfig } from '../../vit/index.ts';
+import {
+  contextUnits,
+  fullVariant,
+  keptOf,
+  type TensorMap,
+  totalTokens,
+  type UnitOrder,
+  unitCount,
+  type VitConfig,
+} from '../../vit/index.ts';
 import type {
   ActivationPlace,
   AnalysisModel,
@@ -43,6 +52,8 @@ const KEPT = { orders: 2, sessions: 8 } as const;
 const KEPT_OF_LARGE = { orders: 1, sessions: 1 } as const;
 /** Numbers of a large network. */
 const LARGE = 2.5e8;
+/** A channel is one number of what `mlp.fc2` reads. */
+const CHANNEL = { kind: 'channels', width: 1 } as const;
 
 /** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
 export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
@@ -110,8 +121,8 @@ class OnnxAnalysis implements AnalysisModel {
     const { config } = this;
     const tokens = count === 0 ? 0 : stream.length / count / config.width;
     checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * config.width);
-    const { heads, channels } = network.variant;
-    const features = part === 'attention' ? (heads[block] ?? 0) * config.headDim : (channels[block] ?? 0);
+    const { kind, width } = part === 'attention' ? contextUnits(config) : CHANNEL;
+    const features = width * keptOf(config, network.variant, kind, block);
     if (features === 0) return new Float32Array(0);
     const sized = part === 'attention' && sizes !== undefined;
     if (sized) checkLength('The token sizes', sizes.length, count, tokens);
@@ -278,7 +289,7 @@ class OnnxAnalysis implements AnalysisModel {
   #gather(units: UnitOrder): ReadonlyMap<string, Float32Array> {
     const arranged = new Map<string, Float32Array>();
     for (const { name, block, kind, rowLength } of this.#table.units) {
-      const rows = units[kind][block] ?? [];
+      const rows = units[kind]?.[block] ?? [];
       const from = this.#arrays.get(name) ?? new Float32Array(0);
       const data = sharedFloats(rows.length * rowLength);
       rows.forEach((row, at) => {
@@ -323,7 +334,7 @@ class OnnxAnalysis implements AnalysisModel {
     };
     for (const unit of this.#table.units) {
       const count = keptUnits(unit, network.variant);
-      const ordered = network.units?.[unit.kind][unit.block]?.length ?? config[unit.kind];
+      const ordered = network.units?.[unit.kind]?.[unit.block]?.length ?? unitCount(config, unit.kind);
       if (count > ordered) throw tooManyUnits(unit.name, count, ordered);
       take(unit.name, prefix + unit.name, unitDims(config, unit, count));
     }
@@ -359,9 +370,10 @@ function cut(
   );
 }
 
-function orderDigest({ heads, channels }: UnitOrder): string {
+function orderDigest({ heads, channels, queries = [], values = [] }: UnitOrder): string {
   const hash = createHash('sha256');
-  for (const order of [...heads, ...channels]) hash.update(Int32Array.of(order.length, ...order));
+  for (const order of [...heads, ...channels, ...queries, ...values])
+    hash.update(Int32Array.of(order.length, ...order));
   return hash.digest('hex').slice(0, 32);
 }
 

@@ -1,4 +1,4 @@
-import type { VitConfig } from '../../vit/index.ts';
+import { contextUnits, type VitConfig } from '../../vit/index.ts';
 import { attentionBias, type DifferentiableAttention, differentiableAttention } from './attention.ts';
 import { mergeCounts } from './forward.ts';
 import { GraphBuilder, type Value } from './graph.ts';
@@ -32,7 +32,8 @@ interface BlockTape {
  *
  * Inputs besides those of the forward graph: `cotangents` `[n, embeddingWidth]`; when centred `means.i.heads` `[H * dh]`
  * and `means.i.channels` `[M]`. Outputs: `embedding`; per block with `weights` `fc1.i` `[M, D]` and `value.i` `[H * dh, D]`, and
- * with `biases` `proj.i` and `fc2.i` `[D]`, all summed over the batch; with `gates` `channels.i` `[n, M]` and `heads.i` `[n, H]`.
+ * with `biases` `proj.i` and `fc2.i` `[D]`, all summed over the batch; with `gates` `channels.i` `[n, M]` and `heads.i` `[n, H]`, or
+ * `queries.i` and `values.i` `[n, dh]` where dimensions are units.
  * @param structure of the full network where weights or gates are asked for
  */
 export function backwardGraph(
@@ -123,9 +124,15 @@ function unitGradients(
   g.output(`channels.${block}`, perChannel, 'float', ['images', channels]);
   const size = heads * headDim;
   const perFeature = gateProduct(scope, stream, attention.context, context, mean('heads', size), size);
-  const grouped = g.op('Reshape', [perFeature, g.ints(-1, heads, headDim)]);
-  const perHead = g.op('ReduceSum', [grouped, g.ints(2)], { keepdims: 0 });
-  g.output(`heads.${block}`, perHead, 'float', ['images', heads]);
+  const { kind, width: each } = contextUnits(config);
+  const units = size / each;
+  const grouped = g.op('Reshape', [perFeature, g.ints(-1, units, each)]);
+  const perUnit = g.op('ReduceSum', [grouped, g.ints(2)], { keepdims: 0 });
+  g.output(`${kind}.${block}`, perUnit, 'float', ['images', units]);
+  if (kind === 'heads') return;
+  const asked = g.op('Mul', [attention.query, attention.queryGradient(context)]);
+  const perDimension = g.op('ReduceSum', [asked, g.ints(1, 2)], { keepdims: 0 });
+  g.output(`queries.${block}`, perDimension, 'float', ['images', headDim]);
 }
 
 /** Sum over the tokens of an image of dL/d(activation) times the activation less its mean: `[images, size]`. */

@@ -5,7 +5,7 @@ import {
   type LevelWeights,
   type Precision,
 } from '../../checkpoint/index.ts';
-import type { Variant, VitConfig } from '../../vit/index.ts';
+import { keepsAll, type Variant, type VitConfig } from '../../vit/index.ts';
 import { LadderRows } from '../ladder-rows.ts';
 import { keptUnits, product, type UnitTensor } from '../network-tensors.ts';
 import { elementType } from './graph.ts';
@@ -236,11 +236,7 @@ export class LevelArrays extends LadderRows {
   }
 
   #isFull(level: number): boolean {
-    const { heads, channels } = this.variant(level);
-    const { config } = this;
-    return (
-      heads.every((count) => count === config.heads) && channels.every((count) => count === config.channels)
-    );
+    return keepsAll(this.config, this.variant(level));
   }
 }
 

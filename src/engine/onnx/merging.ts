@@ -118,8 +118,7 @@ function bestPairs(
   const first = prefixTokens(config);
   const even = first + (first % 2);
   const odd = first + 1 - (first % 2);
-  const summed = g.op('Reshape', [sumOverHeads(g, keys), g.ints(0, -1, config.headDim)]);
-  const byKeys = direction(g, summed, config.headDim, 1 - merging.rows);
+  const byKeys = keyDirections(scope, stream, keys, 1 - merging.rows);
   const directions =
     merging.rows > 0
       ? g.op(
@@ -163,12 +162,29 @@ function bestPairs(
   };
 }
 
+/** {@link direction} of the keys summed over heads. Where dimensions are units their number is known only when the graph runs. */
+function keyDirections({ g, config, images }: Scope, stream: Stream, keys: Value, share: number): Value {
+  const summed = sumOverHeads(g, keys);
+  if (config.attentionUnits !== 'dimensions') {
+    const perToken = g.op('Reshape', [summed, g.ints(0, -1, config.headDim)]);
+    return direction(g, perToken, config.headDim, share);
+  }
+  const shape = g.op('Concat', [images, stream.tokens, g.ints(-1)], { axis: 0 });
+  const size = g.op('Shape', [keys], { start: 3, end: 4 });
+  const length = g.op('Sqrt', [g.op('Div', [g.float(share), g.op('Cast', [size], { to: 1 })])]);
+  return normalised(g, g.op('Reshape', [summed, shape]), g.op('Expand', [length, size]));
+}
+
 /** `[images, tokens, size]` at a length whose square is `share`: products of two of them are `share` times their cosine. */
 function direction(g: GraphBuilder, vectors: Value, size: number, share: number): Value {
   const scale = g.table(`direction ${size} ${share}`, [size], () =>
     new Float32Array(size).fill(Math.sqrt(share / size)),
   );
-  // A root-mean-square norm with a scale of 1 / sqrt(size) is the L2 norm.
+  return normalised(g, vectors, scale);
+}
+
+/** A root-mean-square norm; with a scale of 1 / sqrt(size) it is the L2 norm. */
+function normalised(g: GraphBuilder, vectors: Value, scale: Value): Value {
   return g.op('SimplifiedLayerNormalization', [vectors, scale], { axis: -1, epsilon: { float: 1e-12 } });
 }
 

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { Problem } from '../../problem/index.ts';
-import { fullVariant, type TensorMap, type VitConfig } from '../../vit/index.ts';
+import { contextUnits, fullVariant, keptOf, type TensorMap, type VitConfig } from '../../vit/index.ts';
 import type {
   ActivationPlace,
   AnalysisModel,
@@ -15,7 +15,7 @@ import { checkLength, checkTensors } from '../network-tensors.ts';
 import { attentionContext } from './attention.ts';
 import { loadBackend, type Tf, type TfjsBackend } from './backend.ts';
 import { forward } from './forward.ts';
-import { biasJacobians, vectorJacobians } from './gradients.ts';
+import { biasJacobians, isOfWeight, vectorJacobians } from './gradients.ts';
 import { hiddenChannels } from './mlp.ts';
 import { registerGradients } from './register-gradients.ts';
 import type { Scope, Stream } from './scope.ts';
@@ -89,8 +89,8 @@ class TfjsAnalysis implements AnalysisModel {
     const { width } = this.config;
     const tokens = count === 0 ? 0 : stream.length / count / width;
     checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * width);
-    const kept = network.variant[part === 'attention' ? 'heads' : 'channels'][block] ?? 0;
-    if (kept === 0) return new Float32Array(0);
+    const kind = part === 'attention' ? contextUnits(this.config).kind : 'channels';
+    if (keptOf(this.config, network.variant, kind, block) === 0) return new Float32Array(0);
     const sized = part === 'attention' && sizes !== undefined;
     if (sized) checkLength('The token sizes', sizes.length, count, tokens);
     const batches: [Batch, ...Batch[]] = [{ data: stream, dims: [tokens, width] }];
@@ -117,7 +117,7 @@ class TfjsAnalysis implements AnalysisModel {
     const compute = (scope: Scope, [images, given]: Parts) => {
       const outputs = vectorJacobians(scope, images, given ?? images, wanted);
       for (const [name, part] of Object.entries(outputs)) {
-        if (!/^(fc1|value)/.test(name)) continue;
+        if (!isOfWeight(name)) continue;
         const before = sums.get(name);
         sums.set(name, this.#tf.keep(before ? this.#tf.add(before, part) : part));
         before?.dispose();

@@ -1,16 +1,17 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { feasibleMerge, type Variant } from '../../vit/index.ts';
-import { attentionContext } from './attention.ts';
+import { attentionContext, type QueryTap } from './attention.ts';
 import { type Asked, mergeTokens } from './merging.ts';
 import { hiddenChannels } from './mlp.ts';
 import { leadingRead, pool } from './pooling.ts';
 import type { Scope, Stream } from './scope.ts';
 import { embedPixels } from './stream.ts';
 
-/** What is done to the activations that `attn.proj` and `mlp.fc2` read, before they read them. */
+/** What is done to queries, and to the activations that `attn.proj` and `mlp.fc2` read, before they are read. */
 export interface Taps {
-  /** `[images * queries, heads * dh]` to the same. */
-  readonly heads: (block: number, context: Tensor) => Tensor;
+  readonly queries?: QueryTap | undefined;
+  /** `[images * queries, heads * dh]` or `[images * queries, v * heads]` to the same. */
+  readonly context: (block: number, context: Tensor) => Tensor;
   /** `[images * tokens, channels]` to the same. */
   readonly channels: (block: number, hidden: Tensor) => Tensor;
 }
@@ -66,8 +67,8 @@ function attentionHalf(
   const next = onlyRows === null ? stream : leadingTokens(scope, stream, onlyRows);
   const bias = at(`blocks.${block}.attn.proj.bias`);
   if (variant.heads[block] === 0) return { stream: { ...next, rows: tf.add(next.rows, bias) } };
-  const { context, ...asked } = attentionContext(scope, stream, block, onlyRows);
-  const gated = taps ? taps.heads(block, context) : context;
+  const { context, ...asked } = attentionContext(scope, stream, block, onlyRows, taps?.queries);
+  const gated = taps ? taps.context(block, context) : context;
   const change = tf.add(tf.matMul(gated, at(`blocks.${block}.attn.proj.weight`)), bias);
   return { stream: { ...next, rows: tf.add(next.rows, change) }, asked };
 }

@@ -1,5 +1,12 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { fullVariant, type Variant } from '../../vit/index.ts';
+import {
+  contextUnits,
+  fullVariant,
+  type UnitKind,
+  unitCount,
+  unitKinds,
+  type Variant,
+} from '../../vit/index.ts';
 import type { ActivationMeans, GradientRequest } from '../engine.ts';
 import { forward, type Merge, type Taps } from './forward.ts';
 import { canonicalGradient } from './layout.ts';
@@ -11,7 +18,8 @@ import type { Scope } from './scope.ts';
  * @param pixels `[images, 3, size, size]`
  * @param cotangents `[images, embeddingWidth]`
  * @returns `embedding`; per block with `weights` `fc1.i` `[M, D]` and `value.i` `[H * dh, D]`, summed over the images; with `gates`
- *   `channels.i` `[images, M]` and `heads.i` `[images, H]`
+ *   `channels.i` `[images, M]` and `heads.i` `[images, H]`; where dimensions are units `value.i` `[dh * H, D]`, and `queries.i` and
+ *   `values.i` `[images, dh]` in place of `heads.i`
  */
 export function vectorJacobians(
   scope: Scope,
@@ -28,8 +36,8 @@ export function vectorJacobians(
       inputs.set(`value.${block}`, at(`blocks.${block}.attn.value.weight`));
     }
     if (gates) {
-      inputs.set(`channels.${block}`, tf.ones([images, config.channels]));
-      inputs.set(`heads.${block}`, tf.ones([images, config.heads]));
+      for (const kind of unitKinds(config))
+        inputs.set(`${kind}.${block}`, tf.ones([images, unitCount(config, kind)]));
     }
   }
   const taps = gates ? gateTaps(scope, images, inputs, centre) : undefined;
@@ -38,9 +46,14 @@ export function vectorJacobians(
   const { value, grads } = tf.valueAndGrads(embed)([...inputs.values()], cotangents);
   const derivatives = [...inputs.keys()].map((name, index): [string, Tensor] => {
     const gradient = grads[index] as Tensor; // one for every input
-    return [name, /^(fc1|value)/.test(name) ? canonicalGradient(tf, gradient) : gradient];
+    return [name, isOfWeight(name) ? canonicalGradient(tf, gradient) : gradient];
   });
   return { embedding: value, ...Object.fromEntries(derivatives) };
+}
+
+/** Whether what {@link vectorJacobians} gives by this name is the derivative of a weight: a sum over the images. */
+export function isOfWeight(name: string): boolean {
+  return /^(fc1|value)\./.test(name);
 }
 
 /**
@@ -76,24 +89,31 @@ export function biasJacobians(
   return Object.fromEntries([...inputs.keys()].map((name, index) => [name, grads[index] as Tensor])); // one for every input
 }
 
-/** Multiplies gates onto heads and channels: `g a`, or `mean + g (a - mean)` when they close onto a mean. */
+/**
+ * Multiplies gates onto heads (or the dimensions of queries and of values) and channels: `g a`, or `mean + g (a - mean)` when
+ * they close onto a mean, which queries do not.
+ */
 function gateTaps(
   { tf, config }: Scope,
   images: number,
   inputs: ReadonlyMap<string, Tensor>,
   centre: ActivationMeans | undefined,
 ): Taps {
-  const gate = (activations: Tensor, name: string, units: number, mean: Float32Array | undefined) => {
+  const gate = (activations: Tensor, kind: UnitKind, block: number, mean?: Float32Array) => {
     const [rows = 0, features = 0] = activations.shape;
+    const units = unitCount(config, kind);
     const each = features / units;
     const byUnit = tf.reshape(activations, [images, rows / images, units, each]);
-    const factor = tf.reshape(inputs.get(name) ?? tf.ones([images, units]), [images, 1, units, 1]);
+    const given = inputs.get(`${kind}.${block}`) ?? tf.ones([images, units]);
+    const factor = tf.reshape(given, [images, 1, units, 1]);
     const middle = mean && tf.tensor4d(mean, [1, 1, units, each]);
     const gated = middle ? tf.add(middle, tf.mul(tf.sub(byUnit, middle), factor)) : tf.mul(byUnit, factor);
     return tf.reshape(gated, [rows, features]);
   };
+  const { kind } = contextUnits(config);
   return {
-    heads: (block, context) => gate(context, `heads.${block}`, config.heads, centre?.heads[block]),
-    channels: (block, hidden) => gate(hidden, `channels.${block}`, config.channels, centre?.channels[block]),
+    ...(kind === 'values' && { queries: (block, asked) => gate(asked, 'queries', block) }),
+    context: (block, context) => gate(context, kind, block, centre?.heads[block]),
+    channels: (block, hidden) => gate(hidden, 'channels', block, centre?.channels[block]),
   };
 }

@@ -33,9 +33,22 @@ export function activation(tf: Tf, x: Tensor, kind: VitConfig['activation']): Te
   }
 }
 
-/** Softmax attention: `[n, h, Q, dh]`, keys already turned `[n, h, dh, T]`, `[n, h, T, dh]`; the mask is added to the logits. */
-export function attend(tf: Tf, query: Tensor, turnedKey: Tensor, value: Tensor, mask?: Tensor): Tensor {
-  const scale = 1 / Math.sqrt(query.shape.at(-1) ?? 1);
+export interface AttendOptions {
+  /** Dimensions that the logits are scaled for, kept or not. */
+  readonly headDim: number;
+  /** Added to the logits. */
+  readonly mask?: Tensor | undefined;
+}
+
+/** Softmax attention: `[n, h, Q, q]`, keys already turned `[n, h, q, T]`, `[n, h, T, v]`. */
+export function attend(
+  tf: Tf,
+  query: Tensor,
+  turnedKey: Tensor,
+  value: Tensor,
+  { headDim, mask }: AttendOptions,
+): Tensor {
+  const scale = 1 / Math.sqrt(headDim);
   const logits = tf.matMul(tf.mul(query, scale), turnedKey);
   return tf.matMul(tf.softmax(mask ? tf.add(logits, mask) : logits), value);
 }

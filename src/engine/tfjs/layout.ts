@@ -1,12 +1,18 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { VitConfig } from '../../vit/index.ts';
-import type { UnitTensor } from '../network-tensors.ts';
+import { contextUnits, type VitConfig } from '../../vit/index.ts';
+import { product, type UnitTensor } from '../network-tensors.ts';
 import type { Tf } from './backend.ts';
 
 /** A device tensor with its name. */
 export type Placed = readonly [name: string, tensor: Tensor];
 
-const PARTS = ['query', 'key', 'value'] as const;
+/** What the projections in front of attention hold for every unit, in order. */
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  qkv: ['query', 'key', 'value'],
+  qk: ['query', 'key'],
+  v: ['value'],
+};
+const PROJECTION = /\.attn\.(qkv|qk|v)\./;
 
 /**
  * Brings a canonical tensor onto the device as the network reads it. Weights lie input-first, `[in, out]`, because a product
@@ -15,9 +21,7 @@ const PARTS = ['query', 'key', 'value'] as const;
  * @param data all of the tensor, or the rows of any number of units
  */
 export function place(tf: Tf, config: VitConfig, name: string, data: Float32Array): Placed[] {
-  const { width: D, headDim: dh } = config;
-  if (name.endsWith('.attn.qkv.weight')) return split(tf, name, data, [data.length / (3 * dh * D), 3, dh, D]);
-  if (name.endsWith('.attn.qkv.bias')) return split(tf, name, data, [data.length / (3 * dh), 3, dh]);
+  if (partsOf(name)) return split(tf, config, name, data);
   const columns = inputsOf(config, name);
   if (columns === null) return [[name, tf.tensor1d(data)]];
   const shape: [number, number] = [data.length / columns, columns];
@@ -27,18 +31,22 @@ export function place(tf: Tf, config: VitConfig, name: string, data: Float32Arra
 
 /** The names under which a canonical tensor lies on the device. */
 export function deviceNames(name: string): readonly string[] {
-  return name.includes('.qkv.') ? PARTS.map((part) => name.replace('qkv', part)) : [name];
+  return partsOf(name)?.map((part) => name.replace(PROJECTION, `.attn.${part}.`)) ?? [name];
+}
+
+function partsOf(name: string): readonly string[] | undefined {
+  return PARTS[PROJECTION.exec(name)?.[1] ?? ''];
 }
 
 /** Along which axis units lie in a device tensor, and how many entries each has there. */
 export function unitAxis(config: VitConfig, { name, kind }: UnitTensor): { axis: 0 | 1; each: number } {
   return {
     axis: name.endsWith('.weight') && outputFirst(name) ? 1 : 0,
-    each: kind === 'heads' ? config.headDim : 1,
+    each: kind === 'channels' ? 1 : contextUnits(config).width,
   };
 }
 
-/** dL/d(value weights) from the device's layout, `[D, heads * dh]`, to the canonical one, `[heads * dh, D]`; so too `fc1`. */
+/** dL/d(value weights) from the device's layout, `[D, units * each]`, to the canonical one, `[units * each, D]`; so too `fc1`. */
 export function canonicalGradient(tf: Tf, gradient: Tensor): Tensor {
   return tf.transpose(gradient);
 }
@@ -47,7 +55,7 @@ export function canonicalGradient(tf: Tf, gradient: Tensor): Tensor {
 function outputFirst(name: string): boolean {
   return (
     /^(embed\.patch|pool\.(query|key|value|proj|mlp\.fc[12])|projection)\.weight$/.test(name) ||
-    /\.(attn\.qkv|mlp\.fc1|mlp\.gate)\.weight$/.test(name)
+    /\.(attn\.(qkv|qk|v)|mlp\.fc1|mlp\.gate)\.weight$/.test(name)
   );
 }
 
@@ -59,17 +67,18 @@ function inputsOf(config: VitConfig, name: string): number | null {
   return isMatrix || name === 'embed.prefix' || name === 'embed.position' ? config.width : null;
 }
 
-/** `[h, 3, dh, D]` to three `[D, h * dh]`, or `[h, 3, dh]` to three `[h * dh]`. */
-function split(tf: Tf, name: string, data: Float32Array, shape: number[]): Placed[] {
-  const [heads = 0, , dh = 0, width] = shape;
-  const size = [heads, 1, dh, ...(width === undefined ? [] : [width])];
-  return deviceNames(name).map((part, at) => {
-    const own = () => tf.slice(tf.tensor(data, shape), [0, at, 0, ...(width === undefined ? [] : [0])], size);
-    const placed = tf.tidy(() =>
-      width === undefined
-        ? tf.reshape(own(), [heads * dh])
-        : tf.transpose(tf.reshape(own(), [heads * dh, width])),
-    );
+/** `[units, parts, each, D]` to a `[D, units * each]` of every part, or `[units, parts, each]` to a `[units * each]`. */
+function split(tf: Tf, config: VitConfig, name: string, data: Float32Array): Placed[] {
+  const names = deviceNames(name);
+  const each = contextUnits(config).width;
+  const row = name.endsWith('.weight') ? [config.width] : [];
+  const units = data.length / product([names.length, each, ...row]);
+  return names.map((part, at) => {
+    const placed = tf.tidy(() => {
+      const all = tf.tensor(data, [units, names.length, each, ...row]);
+      const own = tf.slice(all, [0, at, 0, ...row.map(() => 0)], [units, 1, each, ...row]);
+      return tf.transpose(tf.reshape(own, [units * each, ...row]));
+    });
     return [part, placed];
   });
 }

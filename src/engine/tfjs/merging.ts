@@ -4,7 +4,7 @@ import type { AttentionContext } from './attention.ts';
 import type { Tf } from './backend.ts';
 import type { Scope, Stream } from './scope.ts';
 
-/** Queries and keys of the attention before the merge, `[images, heads, tokens, dh]`. */
+/** Queries and keys of the attention before the merge, `[images, heads, tokens, q]`. */
 export type Asked = Pick<AttentionContext, 'query' | 'key'>;
 
 /**
@@ -117,12 +117,13 @@ function clsAttention(
   { images, tokens, sizes }: Stream,
   { query, key }: Asked,
 ): Tensor {
-  const [, heads = 1, , headDim = 1] = key.shape;
+  const [, heads = 1, , dimensions = 1] = key.shape;
   const first = prefixTokens(config);
   const patches = (of: Tensor) =>
     tf.slice(tf.reshape(of, [images, tokens]), [0, first], [images, tokens - first]);
-  const perHead = tf.matMul(tf.slice(query, [0, 0, 0, 0], [images, heads, 1, headDim]), key, false, true);
-  const logits = patches(tf.div(tf.sum(perHead, 1), heads * Math.sqrt(headDim)));
+  const own = tf.slice(query, [0, 0, 0, 0], [images, heads, 1, dimensions]);
+  const perHead = tf.matMul(own, key, false, true);
+  const logits = patches(tf.div(tf.sum(perHead, 1), heads * Math.sqrt(config.headDim)));
   const counted = sizes ? tf.add(logits, tf.log(patches(sizes))) : logits;
   const even = tf.mul(tf.softmax(counted, -1), patchTokens(config));
   const bounded = tf.clipByValue(sizes ? tf.div(even, patches(sizes)) : even, ...ATTENTION_RANGE);

@@ -44,14 +44,15 @@ function attentionPool(scope: Scope, stream: Stream): Tensor {
   const { images, tokens } = stream;
   const D = config.width;
   const heads = config.attentionPool?.heads ?? config.heads;
+  const headDim = D / heads;
   const split = (rows: Tensor, from: number, count: number, order: number[]) =>
-    tf.transpose(tf.reshape(rows, [from, count, heads, D / heads]), order);
+    tf.transpose(tf.reshape(rows, [from, count, heads, headDim]), order);
   const probe = linear(scope, tf.reshape(at('pool.probe'), [1, D]), 'pool.query');
   const query = split(tf.tile(probe, [images, 1]), images, 1, [0, 2, 1, 3]);
   const key = split(linear(scope, stream.rows, 'pool.key'), images, tokens, [0, 2, 3, 1]);
   const value = split(linear(scope, stream.rows, 'pool.value'), images, tokens, [0, 2, 1, 3]);
   const mask = stream.sizes && tf.reshape(tf.log(stream.sizes), [images, 1, 1, tokens]);
-  const found = tf.reshape(attend(tf, query, key, value, mask), [images, D]);
+  const found = tf.reshape(attend(tf, query, key, value, { headDim, mask }), [images, D]);
   const projected = linear(scope, found, 'pool.proj');
   const hidden = linear(scope, layerNorm(scope, projected, 'pool.norm'), 'pool.mlp.fc1');
   return tf.add(projected, linear(scope, activation(tf, hidden, config.activation), 'pool.mlp.fc2'));

@@ -1,6 +1,13 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { Problem } from '../../problem/index.ts';
-import type { TensorMap, UnitOrder, Variant, VitConfig } from '../../vit/index.ts';
+import {
+  type TensorMap,
+  type UnitKind,
+  type UnitOrder,
+  unitCount,
+  type Variant,
+  type VitConfig,
+} from '../../vit/index.ts';
 import { checkLength, keptUnits, networkTensors, product, type UnitTensor } from '../network-tensors.ts';
 import { rotaryAngles } from '../rotary-angles.ts';
 import type { Tf } from './backend.ts';
@@ -135,7 +142,7 @@ export class DeviceWeights {
     const tensors = new Map<string, Tensor>();
     for (const unit of this.#tensors.units) {
       const { axis, each } = unitAxis(this.#config, unit);
-      const order = units[unit.kind][unit.block] ?? [];
+      const order = units[unit.kind]?.[unit.block] ?? [];
       if (order.length === 0) continue;
       const rows = Int32Array.from({ length: order.length * each }, (_, at) => {
         return (order[Math.floor(at / each)] ?? 0) * each + (at % each);
@@ -160,7 +167,7 @@ export class DeviceWeights {
   #check(variant: Variant, units: UnitOrder | undefined, replaced: TensorMap | undefined): void {
     for (const unit of this.#tensors.units) {
       const kept = keptUnits(unit, variant);
-      const available = units?.[unit.kind][unit.block]?.length ?? this.#config[unit.kind];
+      const available = units?.[unit.kind]?.[unit.block]?.length ?? unitCount(this.#config, unit.kind);
       if (kept > available) {
         throw new Problem(
           'tensor-mismatch',
@@ -179,12 +186,12 @@ export class DeviceWeights {
 }
 
 function sameOrder(a: UnitOrder, b: UnitOrder): boolean {
-  const equal = (kind: 'heads' | 'channels') =>
-    a[kind].every((order, block) => {
-      const other = b[kind][block] ?? [];
+  const equal = (kind: UnitKind) =>
+    (a[kind] ?? []).every((order, block) => {
+      const other = b[kind]?.[block] ?? [];
       return order.length === other.length && order.every((unit, at) => unit === other[at]);
     });
-  return a === b || (equal('heads') && equal('channels'));
+  return a === b || (['heads', 'queries', 'values', 'channels'] as const).every(equal);
 }
 
 function absent(name: string): never {

@@ -1,5 +1,5 @@
 import type { Level } from '../../checkpoint/index.ts';
-import { totalTokens, type VitConfig } from '../../vit/index.ts';
+import { keptOf, totalTokens, type VitConfig } from '../../vit/index.ts';
 
 /** Bytes that serving a level takes in the isolate, beside ONNX Runtime itself. */
 export interface MemoryUse {
@@ -24,8 +24,14 @@ export function memoryUse(config: VitConfig, level: Level): MemoryUse {
   const tokens = totalTokens(config);
   const heads = Math.max(...level.heads);
   const channels = Math.max(...level.channels);
+  const dimensions = most(config, level, 'queries') + most(config, level, 'values');
   // Of the widest block: residual stream, normalised stream, queries, keys, values and context, scores twice, hidden twice.
-  const perToken = 3 * config.width + 4 * heads * config.headDim + 2 * heads * tokens + 2 * channels;
+  const perToken = 3 * config.width + 2 * heads * dimensions + 2 * heads * tokens + 2 * channels;
   const run = Math.ceil(GROWTH * 4 * (level.params + tokens * perToken));
   return { weights: level.memory, run, total: level.memory + run };
+}
+
+/** Dimensions of a head that the level keeps in the block that keeps most. */
+function most(config: VitConfig, level: Level, kind: 'queries' | 'values'): number {
+  return Math.max(...level.heads.map((_, block) => keptOf(config, level, kind, block)));
 }

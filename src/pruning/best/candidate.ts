@@ -4,8 +4,8 @@ import { remaining } from '../ranking.ts';
 
 /** A point of the search: how many units go at least, and where tokens merge, up to a common factor. */
 export interface Candidate {
-  /** Units removed along the ranking. */
-  readonly heads: number;
+  /** Units removed along the ranking: heads or, where those are units, dimensions; and channels. */
+  readonly attention: number;
   readonly channels: number;
   /** Relative number of tokens merged in each block `[B]`, not negative; all zero: channels pay for the share. */
   readonly merge: readonly number[];
@@ -59,6 +59,9 @@ function patches({ imageSize, patchSize }: VitConfig): number {
   return Math.floor(imageSize / patchSize) ** 2;
 }
 
-function withFewer({ heads, channels }: Candidate, further: number): { heads: number; channels: number } {
-  return { heads, channels: channels + further };
+function withFewer(
+  { attention, channels }: Candidate,
+  further: number,
+): Pick<Candidate, 'attention' | 'channels'> {
+  return { attention, channels: channels + further };
 }

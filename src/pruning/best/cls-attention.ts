@@ -1,25 +1,26 @@
 import { ATTENTION_RANGE, prefixTokens, type VitConfig } from '../../vit/index.ts';
 import { range } from '../ordered.ts';
+import type { AskedRows } from './asked-rows.ts';
 
 /**
  * What [CLS] attends to a patch of every token, an even share being 1, within `ATTENTION_RANGE` (`Merging` in `vit/config.ts`);
  * 1 for the prefix. Its queries are applied to the key weights once per image, and what they make of the key biases is the
  * same for all tokens, so that the softmax does not see it.
- * @param projection query, key and value weights `[H * 3 * dh, D]` and biases
- * @param of the tokens' sizes, their rows after the norm `[count * T, D]`, and the heads that are kept
+ * @param projection weights `[rows, D]` and biases of queries and keys, in any order
+ * @param of the tokens' sizes, their rows after the norm `[count * T, D]`, and the rows of the projection that are kept
  * @returns `[count * T]`
  */
 export function clsAttention(
   config: VitConfig,
-  { qkv, bias }: { readonly qkv: Float32Array; readonly bias: Float32Array },
+  { weight, bias }: { readonly weight: Float32Array; readonly bias: Float32Array },
   {
     tokens: { count, sizes },
     normed,
-    heads,
+    asked: { heads, pairs },
   }: {
     readonly tokens: { readonly count: number; readonly sizes: Float32Array };
     readonly normed: Float32Array;
-    readonly heads: readonly number[];
+    readonly asked: AskedRows;
   },
 ): Float32Array {
   const { width: D, headDim } = config;
@@ -28,18 +29,15 @@ export function clsAttention(
   for (const image of range(count)) {
     const ofImage = normed.subarray(image * tokens * D, (image + 1) * tokens * D);
     const asked = new Float64Array(D);
-    for (const head of heads) {
-      for (let k = 0; k < headDim; k++) {
-        const [asking, key] = [(head * 3 * headDim + k) * D, ((head * 3 + 1) * headDim + k) * D];
-        let query = bias[head * 3 * headDim + k] ?? 0;
-        for (let d = 0; d < D; d++) query += (qkv[asking + d] ?? 0) * (ofImage[d] ?? 0);
-        for (let d = 0; d < D; d++) asked[d] = (asked[d] ?? 0) + query * (qkv[key + d] ?? 0);
-      }
+    for (const { query: asking, key } of pairs) {
+      let query = bias[asking] ?? 0;
+      for (let d = 0; d < D; d++) query += (weight[asking * D + d] ?? 0) * (ofImage[d] ?? 0);
+      for (let d = 0; d < D; d++) asked[d] = (asked[d] ?? 0) + query * (weight[key * D + d] ?? 0);
     }
     const logit = (token: number) => {
       let sum = 0;
       for (let d = 0; d < D; d++) sum += (ofImage[token * D + d] ?? 0) * (asked[d] ?? 0);
-      return sum / (heads.length * Math.sqrt(headDim));
+      return sum / (heads * Math.sqrt(headDim));
     };
     attendedPatches(
       sizes.subarray(image * tokens, (image + 1) * tokens),

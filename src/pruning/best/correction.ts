@@ -1,16 +1,23 @@
-import { feasibleMerge, prefixTokens, type Tensor, type TensorMap } from '../../vit/index.ts';
+import {
+  feasibleMerge,
+  keptOf,
+  prefixTokens,
+  type Tensor,
+  type TensorMap,
+  unitCount,
+} from '../../vit/index.ts';
 import type { Correction, PruningContext } from '../contracts.ts';
 import { range } from '../ordered.ts';
 import {
   advance,
   allActivations,
   firstStream,
+  inputUnits,
   type LastLayer,
   lastLayer,
   layerName,
   type Part,
   type Stream,
-  unitWidth,
 } from '../residual.ts';
 import { activationMeans } from './activation-means.ts';
 import { tuneBiases } from './bias-tuning.ts';
@@ -100,11 +107,10 @@ async function fittedTensors(
       own = await advanced(own, inputs, fixed);
       const removed = merges[block] ?? 0;
       if (part === 'attention' && removed > 0 && block < config.depth - 1) {
-        const heads = (target.units.heads[block] ?? []).slice(0, target.variant.heads[block]);
         own = await Promise.all(
           own.map(async (tokens, piece) => {
             const before = entered[piece] ?? tokens;
-            const by = await mergeKeys(config, tensors, block, { tokens: before, heads });
+            const by = await mergeKeys(config, tensors, block, { tokens: before, target });
             return mergeTokens(config, tokens, by, removed);
           }),
         );
@@ -120,10 +126,8 @@ function keptInputs(
   { variant }: Target,
   { block, part }: Place,
 ): { inputs: number; all: number } {
-  const width = unitWidth(config, part);
-  const [kept, all] =
-    part === 'attention' ? [variant.heads[block], config.heads] : [variant.channels[block], config.channels];
-  return { inputs: (kept ?? 0) * width, all: all * width };
+  const { kind, width } = inputUnits(config, part);
+  return { inputs: keptOf(config, variant, kind, block) * width, all: unitCount(config, kind) * width };
 }
 
 function cut(layer: LastLayer, inputs: number): LastLayer {
@@ -225,8 +229,8 @@ function put(
   { inputs, weight, bias }: LastLayer,
 ): void {
   const name = layerName(block, part);
-  const shape =
-    part === 'attention' ? [inputs / config.headDim, config.headDim, config.width] : [inputs, config.width];
+  const { width } = inputUnits(config, part);
+  const shape = part === 'attention' ? [inputs / width, width, config.width] : [inputs, config.width];
   if (inputs > 0) corrected.set(`${name}.weight`, { shape, data: weight });
   corrected.set(`${name}.bias`, { shape: [config.width], data: bias });
 }

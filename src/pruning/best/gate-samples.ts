@@ -1,5 +1,6 @@
-import type { ActivationMeans } from '../../engine/index.ts';
+import type { ActivationMeans, Gradients } from '../../engine/index.ts';
 import { Problem } from '../../problem/index.ts';
+import { type UnitKind, unitCount, unitKinds } from '../../vit/index.ts';
 import type { PruningContext } from '../contracts.ts';
 import { groups, ordered, range } from '../ordered.ts';
 import { createRandom } from '../random.ts';
@@ -12,10 +13,8 @@ import { createRandom } from '../random.ts';
 export interface GateSamples {
   /** Images times projections. */
   readonly rows: number;
-  /** Per block `[rows, H]`. */
-  readonly heads: readonly Float32Array[];
-  /** Per block `[rows, M]`. */
-  readonly channels: readonly Float32Array[];
+  /** For every kind of unit that the network has, per block `[rows, units]`. */
+  readonly gates: ReadonlyMap<UnitKind, readonly Float32Array[]>;
 }
 
 export interface GateSettings {
@@ -37,29 +36,36 @@ export async function gateSamples(
   const { config } = context;
   const images = Math.min(settings.images, context.images.fit.count);
   const rows = images * settings.projections;
-  const samples = {
-    rows,
-    heads: range(config.depth).map(() => new Float32Array(rows * config.heads)),
-    channels: range(config.depth).map(() => new Float32Array(rows * config.channels)),
-  };
+  const gates = new Map(
+    unitKinds(config).map((kind) => [
+      kind,
+      range(config.depth).map(() => new Float32Array(rows * unitCount(config, kind))),
+    ]),
+  );
   const step = context.report.step('gate curvature', images);
   let row = 0;
   const batches = groups(range(images), IMAGES_PER_CALL);
   for await (const parts of ordered(batches, CALLS_IN_PROGRESS, (batch) =>
     batchSamples(context, batch, settings.projections, centre),
   )) {
-    for (const { headGates, channelGates } of parts) {
-      if (!headGates || !channelGates) throw noGates();
-      for (const block of range(config.depth)) {
-        samples.heads[block]?.set(headGates[block] ?? [], row * config.heads);
-        samples.channels[block]?.set(channelGates[block] ?? [], row * config.channels);
+    for (const part of parts) {
+      for (const [kind, perBlock] of gates) {
+        const given = gatesOf(part, kind);
+        if (!given) throw noGates();
+        for (const [block, samples] of perBlock.entries())
+          samples.set(given[block] ?? [], row * unitCount(config, kind));
       }
-      row += (channelGates[0]?.length ?? 0) / config.channels;
+      row += (part.channelGates?.[0]?.length ?? 0) / config.channels;
     }
     step.advance(Math.round(row / settings.projections));
   }
   step.end();
-  return samples;
+  return { rows, gates };
+}
+
+function gatesOf(gradients: Gradients, kind: UnitKind): readonly Float32Array[] | undefined {
+  const { headGates, queryGates, valueGates, channelGates } = gradients;
+  return { heads: headGates, queries: queryGates, values: valueGates, channels: channelGates }[kind];
 }
 
 async function batchSamples(

@@ -5,7 +5,9 @@ import type { ImageSet, LadderPath, PruningContext, Ranking } from '../contracts
 import { embedImages, rowCosines } from '../fidelity.ts';
 import { range } from '../ordered.ts';
 import { createRandom, type Random } from '../random.ts';
+import { prunableAttention } from '../ranking.ts';
 import { jsonStep } from '../step-store.ts';
+import { VariantSchema } from '../variant-schema.ts';
 import { activationMeans } from './activation-means.ts';
 import { type Candidate, fitToShare } from './candidate.ts';
 import { absorbMeans } from './mean-absorption.ts';
@@ -42,14 +44,13 @@ export function bestPath(given: unknown): LadderPath {
   };
 }
 
-const counts = z.array(z.number().int().nonnegative());
 const FoundSchema = z.strictObject({
   candidate: z.strictObject({
-    heads: z.number().int(),
+    attention: z.number().int(),
     channels: z.number().int(),
     merge: z.array(z.number()),
   }),
-  variant: z.strictObject({ heads: counts, channels: counts, merge: counts }),
+  variant: VariantSchema,
   fidelity: z.number(),
 });
 /** What the search of one share ended with. */
@@ -130,7 +131,11 @@ interface Task {
 
 /** Nothing removed; merging even over the blocks but the first two, whose tokens are not yet alike. */
 function firstCandidate(config: VitConfig, { merging }: PathSettings): Candidate {
-  return { heads: 0, channels: 0, merge: merging ? ramp(config, 2, 0) : range(config.depth).map(() => 0) };
+  return {
+    attention: 0,
+    channels: 0,
+    merge: merging ? ramp(config, 2, 0) : range(config.depth).map(() => 0),
+  };
 }
 
 /** Merging from block `first` on, each block less by `fall` of the first one's. */
@@ -228,21 +233,32 @@ function schedules(config: VitConfig, { from, settings }: Task): Candidate[] {
   return [from, ...ramps.map((merge) => ({ ...from, merge }))];
 }
 
+/** Shares of attention's units and of channels that go together: heads are dearer than channels, most dimensions cheaper. */
+const CHANNELS_FIRST = [
+  [0, 1],
+  [0.5, 1],
+] as const;
+const DIMENSIONS_FIRST = [
+  [1, 0],
+  [1, 0.25],
+  [1, 0.5],
+] as const;
+
 /** The same schedule with more and more units gone. */
 function* fewerUnits(start: Candidate, { from, ranking, settings }: Task): Generator<Candidate> {
-  const [heads, channels] = [ranking.heads.length, ranking.channels.length];
+  const [attention, channels] = [prunableAttention(ranking), ranking.channels.length];
   if (!settings.merging) {
-    // Channels pay for what the heads do not.
-    const step = Math.max(1, Math.round(heads / 36));
-    for (let gone = from.heads; gone <= heads * 0.8; gone += step) yield { ...from, heads: gone };
+    // Channels pay for what attention does not.
+    const step = Math.max(1, Math.round(attention / 36));
+    for (let gone = from.attention; gone <= attention * 0.8; gone += step) yield { ...from, attention: gone };
     return;
   }
   for (const part of [0.03, 0.06, 0.12, 0.25, 0.5, 1]) {
-    for (const headPart of [0, 0.5]) {
+    for (const [ofAttention, ofChannels] of ranking.dimensions ? DIMENSIONS_FIRST : CHANNELS_FIRST) {
       yield {
         ...start,
-        heads: from.heads + Math.round(part * headPart * (heads - from.heads)),
-        channels: from.channels + Math.round(part * (channels - from.channels)),
+        attention: from.attention + Math.round(part * ofAttention * (attention - from.attention)),
+        channels: from.channels + Math.round(part * ofChannels * (channels - from.channels)),
       };
     }
   }
@@ -258,12 +274,12 @@ function turnMerges(config: VitConfig, candidate: Candidate, size: number, rando
 }
 
 function turnUnits({ ranking, from }: Task, candidate: Candidate, size: number, random: Random): Candidate {
-  const moved = (kind: 'heads' | 'channels') => {
-    const all = ranking[kind].length;
+  const moved = (kind: 'attention' | 'channels') => {
+    const all = kind === 'attention' ? prunableAttention(ranking) : ranking.channels.length;
     const step = Math.round(random.normal() * size * Math.max(2, all / 8));
     return Math.min(all, Math.max(from[kind], candidate[kind] + step));
   };
-  return { ...candidate, heads: moved('heads'), channels: moved('channels') };
+  return { ...candidate, attention: moved('attention'), channels: moved('channels') };
 }
 
 function unreachable(share: number): Problem {

@@ -1,6 +1,7 @@
-import type { Tensor, TensorMap, UnitOrder, Variant } from '../../vit/index.ts';
+import type { Tensor, TensorMap, UnitOrder, Variant, VitConfig } from '../../vit/index.ts';
 import type { ImageSet, PruningContext } from '../contracts.ts';
 import { embedImages, rowCosines } from '../fidelity.ts';
+import { inputUnits } from '../residual.ts';
 
 /** Parts of the way from the original weights to the fitted ones that are tried. */
 const STRENGTHS = [1, 0.75, 0.5, 0.25];
@@ -40,14 +41,16 @@ export async function createTrial(
  * trial. A level that merges much and prunes little is best left nearly alone.
  */
 export async function bestStrength(
-  { tensors }: PruningContext,
+  { config, tensors }: PruningContext,
   units: UnitOrder,
   { absorbed, fitted }: { readonly absorbed: TensorMap; readonly fitted: TensorMap },
   trial: Trial,
 ): Promise<TensorMap> {
   let best = { fidelity: await trial(absorbed), tensors: absorbed };
   for (const strength of STRENGTHS) {
-    const between = interpolated(fitted, strength, (name) => startOf(tensors, absorbed, units, name));
+    const between = interpolated(fitted, strength, (name) =>
+      startOf(config, { tensors, absorbed, units }, name),
+    );
     const fidelity = await trial(between);
     if (fidelity > best.fidelity) best = { fidelity, tensors: between };
   }
@@ -72,12 +75,17 @@ export function interpolated(
 }
 
 /** A tensor before it was fitted: absorbed biases, original weights with their units in order. */
-function startOf(tensors: TensorMap, absorbed: TensorMap, units: UnitOrder, name: string): ArrayLike<number> {
+function startOf(
+  config: VitConfig,
+  from: { readonly tensors: TensorMap; readonly absorbed: TensorMap; readonly units: UnitOrder },
+  name: string,
+): ArrayLike<number> {
+  const { tensors, absorbed, units } = from;
   const original = (absorbed.get(name) ?? tensors.get(name))?.data ?? new Float32Array();
   const place = /^blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
   if (!place) return original;
-  const kind = place[2] === 'mlp.fc2' ? 'channels' : 'heads';
-  const order = units[kind][Number(place[1])] ?? [];
+  const { kind } = inputUnits(config, place[2] === 'mlp.fc2' ? 'mlp' : 'attention');
+  const order = units[kind]?.[Number(place[1])] ?? [];
   const size = original.length / order.length;
   const ordered = new Float32Array(original.length);
   for (const [at, unit] of order.entries()) {

@@ -1,7 +1,9 @@
 import { mergingOf, prefixTokens, type TensorMap, type VitConfig } from '../../vit/index.ts';
 import { product } from '../linear/products.ts';
 import { range } from '../ordered.ts';
+import { askedRows } from './asked-rows.ts';
 import { clsAttention } from './cls-attention.ts';
+import type { Target } from './strength.ts';
 
 /** Tokens of some images after merging. */
 export interface MergedTokens {
@@ -31,34 +33,34 @@ export type Pairs = readonly (readonly [from: number, to: number])[];
  * What tokens are merged by in a block of a network without rotary embedding: keys summed over heads (the heads' key weights are
  * summed before they are applied), and what [CLS] attends to where the rule asks for it.
  * @param tokens before the block's attention
- * @param heads indices of the heads that are kept
+ * @param target what is kept of the heads, or of their dimensions
  */
 export async function mergeKeys(
   config: VitConfig,
   tensors: TensorMap,
   block: number,
-  { tokens, heads }: { readonly tokens: MergedTokens; readonly heads: readonly number[] },
+  { tokens, target }: { readonly tokens: MergedTokens; readonly target: Target },
 ): Promise<MergeKeys> {
-  const { width: D, headDim } = config;
+  const { width: D } = config;
   const get = (name: string) => tensors.get(`blocks.${block}.${name}`)?.data ?? new Float32Array();
   const normed = layerNormRows(tokens.data, get('norm1.weight'), get('norm1.bias'), config.layerNormEps);
-  const [qkv, bias] = [get('attn.qkv.weight'), get('attn.qkv.bias')];
-  const weight = new Float32Array(D * headDim);
-  const shift = new Float32Array(headDim);
-  for (const head of heads) {
-    for (let k = 0; k < headDim; k++) {
-      const row = (head * 3 + 1) * headDim + k;
-      shift[k] = (shift[k] ?? 0) + (bias[row] ?? 0);
-      for (let d = 0; d < D; d++) {
-        weight[d * headDim + k] = (weight[d * headDim + k] ?? 0) + (qkv[row * D + d] ?? 0);
-      }
+  const name = config.attentionUnits === 'dimensions' ? 'attn.qk' : 'attn.qkv';
+  const projection = { weight: get(`${name}.weight`), bias: get(`${name}.bias`) };
+  const asked = askedRows(config, block, target);
+  const weight = new Float32Array(D * asked.dimensions);
+  const shift = new Float32Array(asked.dimensions);
+  for (const { key, dimension: k } of asked.pairs) {
+    shift[k] = (shift[k] ?? 0) + (projection.bias[key] ?? 0);
+    for (let d = 0; d < D; d++) {
+      const at = d * asked.dimensions + k;
+      weight[at] = (weight[at] ?? 0) + (projection.weight[key * D + d] ?? 0);
     }
   }
   const rows = normed.length / D;
-  const summed = await product(normed, weight, { rows, inner: D, columns: headDim });
-  const keys = summed.map((value, at) => value + (shift[at % headDim] ?? 0));
+  const summed = await product(normed, weight, { rows, inner: D, columns: asked.dimensions });
+  const keys = summed.map((value, at) => value + (shift[at % asked.dimensions] ?? 0));
   if (mergingOf(config).attention === 0) return { keys };
-  return { keys, attended: clsAttention(config, { qkv, bias }, { tokens, normed, heads }) };
+  return { keys, attended: clsAttention(config, projection, { tokens, normed, asked }) };
 }
 
 /** LayerNorm of every row. */
@@ -96,10 +98,11 @@ export function bestPairs(
   const merging = mergingOf(config);
   const tokens = sizes.length;
   const first = prefixTokens(config);
-  const byKeys = directions(keys, config.headDim);
+  const dimensions = keys.length / tokens;
+  const byKeys = directions(keys, dimensions);
   const byRows = merging.rows > 0 ? directions(data, config.width) : undefined;
   const alike = (from: number, to: number) => {
-    const keysAlike = dot(byKeys, config.headDim, from, to);
+    const keysAlike = dot(byKeys, dimensions, from, to);
     if (byRows === undefined) return keysAlike;
     return (1 - merging.rows) * keysAlike + merging.rows * dot(byRows, config.width, from, to);
   };
@@ -161,7 +164,7 @@ export function mergeTokens(
     const ofImage = (all: Float32Array, columns: number) =>
       all.subarray(image * tokens * columns, (image + 1) * tokens * columns);
     const own = {
-      keys: ofImage(keys, config.headDim),
+      keys: ofImage(keys, keys.length / (count * tokens)),
       data: ofImage(data, D),
       sizes: ofImage(sizes, 1),
       ...(attended && { attended: ofImage(attended, 1) }),

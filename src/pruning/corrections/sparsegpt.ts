@@ -1,5 +1,5 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
-import type { Tensor, UnitOrder, Variant } from '../../vit/index.ts';
+import { keptOf, type Tensor, type UnitOrder, unitCount, type Variant } from '../../vit/index.ts';
 import type { Correction, PruningContext } from '../contracts.ts';
 import { percentile } from '../fidelity.ts';
 import { gram } from '../linear/products.ts';
@@ -10,11 +10,11 @@ import {
   allActivations,
   firstColumns,
   firstStream,
+  inputUnits,
   type LastLayer,
   lastLayer,
   layerName,
   type Part,
-  unitWidth,
 } from '../residual.ts';
 
 /** What SparseGPT adds to the Hessian's diagonal: `damping` times a statistic of that diagonal. */
@@ -36,7 +36,8 @@ export function sparseGptCorrection(settings: SparseGptSettings): Correction {
           const activations = await allActivations(context, stream, { block, part }, units);
           const layer = await correctLayer(context, { variant, units, block, part }, activations, settings);
           if (layer.changed) setWeight(corrected, context, { block, part }, layer);
-          const width = unitsOf(context, part) * unitWidth(context.config, part);
+          const each = inputUnits(context.config, part);
+          const width = unitCount(context.config, each.kind) * each.width;
           const kept = activations.map((rows) => firstColumns(rows, width, layer.inputs));
           stream = await advance(stream, kept, layer);
         }
@@ -58,8 +59,8 @@ async function correctLayer(
 ): Promise<CorrectedLayer> {
   const { config, tensors } = context;
   const layer = lastLayer(config, tensors, at, at.units);
-  const keptUnits = (at.part === 'attention' ? at.variant.heads : at.variant.channels)[at.block] ?? 0;
-  const inputs = keptUnits * unitWidth(config, at.part);
+  const { kind, width } = inputUnits(config, at.part);
+  const inputs = keptOf(config, at.variant, kind, at.block) * width;
   if (inputs === layer.inputs) return { ...layer, changed: false };
   if (inputs === 0) return { ...layer, inputs, weight: new Float32Array(), changed: false };
   const hessian = new Float64Array(layer.inputs ** 2);
@@ -130,13 +131,8 @@ function setWeight(
   { block, part }: { readonly block: number; readonly part: Part },
   layer: LastLayer,
 ): void {
+  const { width } = inputUnits(config, part);
   const shape =
-    part === 'attention'
-      ? [layer.inputs / config.headDim, config.headDim, config.width]
-      : [layer.inputs, config.width];
+    part === 'attention' ? [layer.inputs / width, width, config.width] : [layer.inputs, config.width];
   corrected.set(`${layerName(block, part)}.weight`, { shape, data: layer.weight });
-}
-
-function unitsOf({ config }: PruningContext, part: Part): number {
-  return part === 'attention' ? config.heads : config.channels;
 }

@@ -2,9 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisModel, Gradients } from '../../../src/engine/index.ts';
 import { createRandom } from '../../../src/pruning/random.ts';
 import {
+  contextUnits,
   fullVariant,
+  keptOf,
   type Tensor,
   type TensorMap,
+  type UnitKind,
+  unitCount,
+  unitKinds,
   type Variant,
   type VitConfig,
 } from '../../../src/vit/index.ts';
@@ -20,6 +25,8 @@ const TOLERANCE = 1e-4;
 const PROBES = 12;
 /** Tokens merged in each block. */
 const MERGED = [3, 2];
+/** Units left in the first blocks of a variant. */
+const SOME = { heads: [0, 2], queries: [1, 3], values: [3, 1], channels: [3, 0] };
 
 export interface GradientSuiteOptions {
   readonly config: VitConfig;
@@ -93,15 +100,22 @@ export function gradientSuite(
       variant?: Variant,
       attended?: readonly Map<number, readonly number[]>[],
     ): number {
-      const original = tensors.get(name) as Tensor; // the names below are canonical
       const shifted = (step: number) => {
-        const data = Float64Array.from(original.data);
-        data[element] = (data[element] ?? 0) + step;
-        // The literal network reads any array of numbers; float64 keeps the step exact.
-        const changed = new Map(tensors).set(name, { ...original, data: data as unknown as Float32Array });
-        return loss(changed, undefined, undefined, variant, attended);
+        const changed = Float64Array.from(data(name));
+        changed[element] = (changed[element] ?? 0) + step;
+        return loss(replacing(name, changed), undefined, undefined, variant, attended);
       };
       return (shifted(STEP) - shifted(-STEP)) / (2 * STEP);
+    }
+
+    function data(name: string): Float32Array {
+      return (tensors.get(name) as Tensor).data; // the names below are canonical
+    }
+
+    function replacing(name: string, numbers: Float64Array): TensorMap {
+      const { shape } = tensors.get(name) as Tensor; // as above
+      // The literal network reads any array of numbers; float64 keeps the step exact.
+      return new Map(tensors).set(name, { shape, data: numbers as unknown as Float32Array });
     }
 
     const probe = (count: number) => random.integer(count);
@@ -118,50 +132,59 @@ export function gradientSuite(
       expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
     });
 
-    it('match central differences of the value rows of qkv', () => {
+    it('match central differences of the value rows', () => {
       const { heads, headDim, width } = config;
       const pairs = Array.from({ length: PROBES }, () => {
         const [block, head, rest] = [probe(config.depth), probe(heads), probe(headDim * width)];
-        const found = plain.value?.[block]?.[head * headDim * width + rest] ?? Number.NaN;
-        const element = (head * 3 + 2) * headDim * width + rest;
-        return [found, byDifference(`blocks.${block}.attn.qkv.weight`, element)];
+        const element = head * headDim * width + rest;
+        const found = plain.value?.[block]?.[element] ?? Number.NaN;
+        // Beside each other where dimensions are units, behind the rows of queries and keys of every head where heads are.
+        const expected =
+          config.attentionUnits === 'dimensions'
+            ? byDifference(`blocks.${block}.attn.v.weight`, element)
+            : byDifference(`blocks.${block}.attn.qkv.weight`, (head * 3 + 2) * headDim * width + rest);
+        return [found, expected];
       });
       expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
     });
 
-    it.each(['heads', 'channels'] as const)(
-      'match central differences of gates on %s, image by image',
-      (kind) => {
-        const pairs = Array.from({ length: PROBES }, () => {
-          const [block, unit, image] = [probe(config.depth), probe(config[kind]), probe(IMAGES)];
-          const shifted = (step: number) => {
-            const gates = {
-              heads: perBlock(() => new Array<number>(config.heads).fill(1)),
-              channels: perBlock(() => new Array<number>(config.channels).fill(1)),
-            };
-            (gates[kind][block] ?? [])[unit] = 1 + step;
-            return loss(tensors, gates, image);
-          };
-          const rows = kind === 'heads' ? plain.headGates : plain.channelGates;
-          const found = rows?.[block]?.[image * config[kind] + unit] ?? Number.NaN;
-          return [found, (shifted(STEP) - shifted(-STEP)) / (2 * STEP)];
-        });
-        expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
-      },
-    );
+    it.each(unitKinds(config))('match central differences of gates on %s, image by image', (kind) => {
+      const count = unitCount(config, kind);
+      const pairs = Array.from({ length: PROBES }, () => {
+        const [block, unit, image] = [probe(config.depth), probe(count), probe(IMAGES)];
+        const shifted = (step: number) => {
+          const gates = perBlock(() => new Array<number>(count).fill(1));
+          (gates[block] ?? [])[unit] = 1 + step;
+          return loss(tensors, { [kind]: gates }, image);
+        };
+        const found = gatesOn(plain, kind)?.[block]?.[image * count + unit] ?? Number.NaN;
+        return [found, (shifted(STEP) - shifted(-STEP)) / (2 * STEP)];
+      });
+      expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
+    });
+
+    it('have gates on the kinds of unit that the network has, and no others', () => {
+      for (const kind of ['heads', 'queries', 'values', 'channels'] as const) {
+        const lengths = gatesOn(plain, kind)?.map(({ length }) => length);
+        const expected = unitKinds(config).includes(kind)
+          ? perBlock(() => IMAGES * unitCount(config, kind))
+          : undefined;
+        expect(lengths, kind).toEqual(expected);
+      }
+    });
 
     it.each([
-      ['the full network', {}],
-      ['a variant that merges', { merge: MERGED }],
-      ['a variant without some halves', { heads: [0, 2], channels: [3, 0], merge: MERGED }],
-    ])('match central differences of biases of %s', async (_, changes) => {
+      ['the full network', { merges: false, part: false }],
+      ['a variant that merges', { merges: true, part: false }],
+      ['a variant without some units, and some halves', { merges: true, part: true }],
+    ])('match central differences of biases of %s', async (_, { merges, part }) => {
       const full = fullVariant(config);
-      const some = (counts: readonly number[] | undefined, all: readonly number[]) =>
-        all.map((count, block) => Math.min(count, counts?.[block] ?? count));
+      const some = (kind: UnitKind) =>
+        perBlock((block) => (part ? SOME[kind][block] : undefined) ?? keptOf(config, full, kind, block));
       const variant = {
-        heads: some('heads' in changes ? changes.heads : undefined, full.heads),
-        channels: some('channels' in changes ? changes.channels : undefined, full.channels),
-        merge: full.merge.map((none, block) => ('merge' in changes ? (changes.merge[block] ?? none) : none)),
+        ...full,
+        ...Object.fromEntries(unitKinds(config).map((kind) => [kind, some(kind)])),
+        merge: full.merge.map((none, block) => (merges ? (MERGED[block] ?? none) : none)),
       };
       const found = await model.biasGradients(pixels, IMAGES, cotangents, { variant });
       const attended = attention(variant);
@@ -188,16 +211,48 @@ export function gradientSuite(
       };
       const twice = await model.gradients(pixels, IMAGES, cotangents, { ...only, centre: doubled });
       for (let block = 0; block < config.depth; block++) {
-        for (const kind of ['headGates', 'channelGates'] as const) {
-          const [none, one, two] = [uncentred, centred, twice].map((result) => result[kind]?.[block] ?? []);
-          expect(relativeError(none ?? [], plain[kind]?.[block] ?? [])).toBeLessThan(1e-5);
+        for (const kind of [contextUnits(config).kind, 'channels'] as const) {
+          const [none, one, two] = [uncentred, centred, twice].map(
+            (result) => gatesOn(result, kind)?.[block],
+          );
+          expect(relativeError(none ?? [], gatesOn(plain, kind)?.[block] ?? [])).toBeLessThan(1e-5);
           // Linear in the mean, and not constant.
           const predicted = Array.from(one ?? [], (value, i) => 2 * value - (none?.[i] ?? 0));
           expect(relativeError(two ?? [], predicted)).toBeLessThan(1e-4);
           expect(relativeError(one ?? [], none ?? [])).toBeGreaterThan(1e-2);
         }
+        // There is no mean of queries.
+        const asked = plain.queryGates?.[block];
+        if (asked) expect(relativeError(centred.queryGates?.[block] ?? [], asked)).toBeLessThan(1e-5);
       }
     });
+
+    it.each([contextUnits(config), { kind: 'channels', width: 1 }] as const)(
+      'centre gates on $kind by what the bias would have to add in place of the mean',
+      async ({ kind, width }) => {
+        const centred = await model.gradients(pixels, IMAGES, cotangents, { gates: true, centre });
+        const [count, of] = [unitCount(config, kind), kind === 'channels' ? 'mlp.fc2' : 'attn.proj'];
+        const pairs = Array.from({ length: PROBES }, () => {
+          const [block, unit, image] = [probe(config.depth), probe(count), probe(IMAGES)];
+          const [name, weight] = [`blocks.${block}.${of}.bias`, data(`blocks.${block}.${of}.weight`)];
+          const means = centre[kind === 'channels' ? 'channels' : 'heads'][block];
+          const added = Array.from({ length: config.width }, (_, d) => {
+            let sum = 0;
+            for (let i = unit * width; i < (unit + 1) * width; i++)
+              sum += (means?.[i] ?? Number.NaN) * (weight[i * config.width + d] ?? Number.NaN);
+            return sum;
+          });
+          const shifted = (step: number) => {
+            const bias = Float64Array.from(data(name), (value, d) => value + step * (added[d] ?? Number.NaN));
+            return loss(replacing(name, bias), undefined, image);
+          };
+          const at = image * count + unit;
+          const [own, all] = [centred, plain].map((result) => gatesOn(result, kind)?.[block]?.[at]);
+          return [(all ?? Number.NaN) - (own ?? Number.NaN), (shifted(STEP) - shifted(-STEP)) / (2 * STEP)];
+        });
+        expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
+      },
+    );
 
     it('do not depend on the number of workers', async () => {
       const alone = await create({ config, tensors, workers: 1 });
@@ -206,6 +261,11 @@ export function gradientSuite(
       expect(again).toEqual(plain);
     });
   });
+}
+
+function gatesOn(gradients: Gradients, kind: UnitKind): readonly Float32Array[] | undefined {
+  const { headGates, queryGates, valueGates, channelGates } = gradients;
+  return { heads: headGates, queries: queryGates, values: valueGates, channels: channelGates }[kind];
 }
 
 const first = (pair: readonly number[]) => pair[0] ?? Number.NaN;

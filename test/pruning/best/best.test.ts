@@ -89,7 +89,7 @@ describe('a candidate fitted to a share', () => {
   const merge = [1, 1, 0.5, 0];
   it('merges as little as the share asks for', () => {
     const full = flops(config, fullVariant(config));
-    const variant = fitToShare(config, ranking, { heads: 1, channels: 5, merge }, 0.6);
+    const variant = fitToShare(config, ranking, { attention: 1, channels: 5, merge }, 0.6);
     if (!variant) throw new Error('unreachable');
     expect(flops(config, variant) / full).toBeLessThanOrEqual(0.6);
     const less = {
@@ -101,7 +101,7 @@ describe('a candidate fitted to a share', () => {
 
   it('lets channels pay where nothing may merge', () => {
     const full = flops(config, fullVariant(config));
-    const none = { heads: 2, channels: 0, merge: [0, 0, 0, 0] };
+    const none = { attention: 2, channels: 0, merge: [0, 0, 0, 0] };
     const variant = fitToShare(config, ranking, none, 0.7);
     if (!variant) throw new Error('unreachable');
     expect(flops(config, variant) / full).toBeLessThanOrEqual(0.7);

@@ -2,27 +2,41 @@ import { describe, expect, it } from 'vitest';
 import { eliminationOrder } from '../../../src/pruning/best/elimination.ts';
 import { normalisedCotangent } from '../../../src/pruning/best/gate-samples.ts';
 import { createRandom } from '../../../src/pruning/random.ts';
+import { unitCount, unitKinds, type VitConfig } from '../../../src/vit/index.ts';
 import { tinyConfig } from '../../support/tiny-vit.ts';
 
-const config = tinyConfig({ depth: 2, heads: 2, channels: 4 });
+const networks = {
+  heads: tinyConfig({ depth: 2, heads: 2, channels: 4 }),
+  dimensions: tinyConfig({ depth: 2, heads: 2, channels: 4, attentionUnits: 'dimensions' }),
+};
 
-function samples(rows: number) {
+function samples(config: VitConfig, rows: number) {
   const random = createRandom(11);
   const columns = (width: number) =>
     [0, 1].map(() => Float32Array.from({ length: rows * width }, () => random.normal()));
-  return { rows, heads: columns(config.heads), channels: columns(config.channels) };
+  const gates = new Map(unitKinds(config).map((kind) => [kind, columns(unitCount(config, kind))]));
+  return { rows, gates };
 }
+
+/** FLOPs per token and 12, the width: 2 x 12 for a row of a matrix; a dimension has two matrices, and two heads in them. */
+const FLOPS = {
+  heads: 8 * 4,
+  channels: 4,
+  queries: 2 * (4 + (2 * 10) / 12),
+  values: 2 * (4 + (2 * 10) / 12),
+};
 
 /** Removes one unit after another, each time trying them all and summing the whole quadratic form anew. */
 function literalOrder(given: ReturnType<typeof samples>, interactions: number): string[] {
-  const units = (['heads', 'channels'] as const).flatMap((kind) =>
-    given[kind].flatMap((data, block) =>
-      Array.from({ length: config[kind] }, (_, index) => ({
+  const units = [...given.gates].flatMap(([kind, perBlock]) =>
+    perBlock.flatMap((data, block) => {
+      const width = data.length / given.rows;
+      return Array.from({ length: width }, (_, index) => ({
         name: `${kind} ${block} ${index}`,
-        flops: kind === 'heads' ? 8 * config.headDim : 4,
-        column: Array.from({ length: given.rows }, (_, row) => data[row * config[kind] + index] ?? 0),
-      })),
-    ),
+        flops: FLOPS[kind],
+        column: Array.from({ length: given.rows }, (_, row) => data[row * width + index] ?? 0),
+      }));
+    }),
   );
   const gone: typeof units = [];
   while (gone.length < units.length) {
@@ -44,12 +58,17 @@ function literalOrder(given: ReturnType<typeof samples>, interactions: number): 
 }
 
 describe('the order of elimination', () => {
-  it.each([0, 0.4, 1])('is that of the literal greedy search with interactions of %s', (interactions) => {
-    const given = samples(6);
+  const cases = [0, 0.4, 1].flatMap((interactions) =>
+    (['heads', 'dimensions'] as const).map((units) => ({ interactions, units })),
+  );
+  it.each(cases)('is that of the literal greedy search: $units, interactions of $interactions', (at) => {
+    const { interactions, units } = at;
+    const config = networks[units];
+    const given = samples(config, 6);
     const scores = eliminationOrder(config, given, { interactions });
-    const order = (['heads', 'channels'] as const)
+    const order = [...given.gates.keys()]
       .flatMap((kind) =>
-        scores[kind].flatMap((row, block) =>
+        (scores[kind] ?? []).flatMap((row, block) =>
           Array.from(row, (score, index) => ({ name: `${kind} ${block} ${index}`, score })),
         ),
       )

@@ -54,8 +54,10 @@ describe.each([
         const next = await advance({ pieces: [tokens] }, [inputs], cut);
         tokens = { ...tokens, data: next.pieces[0]?.data ?? tokens.data };
         if (part === 'attention' && removed > 0) {
-          const heads = (units.heads[block] ?? []).slice(0, variant.heads[block]);
-          const by = await mergeKeys(config, tensors, block, { tokens: entered, heads });
+          const by = await mergeKeys(config, tensors, block, {
+            tokens: entered,
+            target: { variant, units },
+          });
           tokens = mergeTokens(config, tokens, by, removed);
         }
       }
