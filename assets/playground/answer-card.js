@@ -25,7 +25,7 @@ export function showAnswer(answer, model, asked) {
     ['Fidelity', fidelity(worth(level, answer.precision).fidelity), 'published mean', 'own-fidelity'],
     ['Server time', ms(spent), asked.kind === 'latency' ? `${within} ${ms(asked.value)}` : 'decode, queue, engine'],
   ]);
-  byId('network-note').textContent = kept(level, model.blocks);
+  byId('network-note').textContent = kept(level, model);
   showTiming(byId('timing'), answer);
   byId('time-note').textContent = `${ms(answer.roundTrip)} from this page and back`;
 }
@@ -39,11 +39,15 @@ export function showOwnFidelity(cosine) {
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
 /** How much of the network a level keeps, in words. */
-function kept({ heads, channels, merge }, blocks) {
-  const of = (list, width) => percent(sum(list) / (width * blocks.depth));
-  const merged = sum(merge);
+function kept(level, { blocks, ladder }) {
+  const full = ladder.at(-1);
+  const of = (kind) => percent(sum(level[kind]) / sum(full[kind]));
+  const attention = full.queries
+    ? `${of('queries')} of the query-key dimensions, ${of('values')} of the value dimensions`
+    : `${of('heads')} of the heads`;
+  const merged = sum(level.merge);
   const tokens = merged > 0 ? `, ${merged} of ${blocks.tokens} tokens merged` : '';
-  return `${of(heads, blocks.heads)} of the heads, ${of(channels, blocks.channels)} of the channels${tokens}`;
+  return `${attention}, ${of('channels')} of the channels${tokens}`;
 }
 
 function figures(list) {

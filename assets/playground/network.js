@@ -7,54 +7,79 @@ import { el, style } from './dom.js';
  * @param {{ blocks: { depth: number, heads: number, channels: number, tokens: number }, ladder: object[] }} model
  */
 export function networkPicture(table, { blocks, ladder }) {
-  const merges = ladder.some((level) => level.merge.some((merged) => merged > 0));
-  const rows = Array.from({ length: blocks.depth }, (_, block) => row(block, blocks, merges));
+  const columns = columnsOf(blocks, ladder);
+  const rows = Array.from({ length: blocks.depth }, (_, block) => row(block, columns));
+  const attention = ladder.at(-1)?.queries ? 'Query-key dimensions, value dimensions' : 'Heads';
   table.replaceChildren(
-    el('caption', { class: 'hidden', text: 'Heads and channels that ran in every block, and tokens left' }),
+    el('caption', { class: 'hidden', text: `${attention} and channels that ran in every block, and tokens left` }),
     el('thead', {}, el('tr', {},
       el('th', { scope: 'col', text: 'Block' }),
-      el('th', { scope: 'col', text: `Heads of ${blocks.heads}` }),
-      el('th', { scope: 'col', text: `Channels of ${blocks.channels}` }),
-      ...(merges ? [el('th', { scope: 'col', text: `Tokens of ${blocks.tokens}` })] : []),
+      ...columns.map(({ kind, title }) => el('th', { scope: 'col', class: kind, text: title })),
     )),
     el('tbody', {}, ...rows.map(({ element }) => element)),
   );
   return {
-    fold({ heads, channels, merge }) {
-      let tokens = blocks.tokens;
-      rows.forEach(({ show }, block) => {
-        tokens -= merge[block] ?? 0;
-        show(heads[block] ?? 0, channels[block] ?? 0, tokens);
-      });
+    fold(level) {
+      for (const { show } of rows) show(level);
     },
   };
 }
 
-function row(block, { heads, channels, tokens }, merges) {
-  const dots = Array.from({ length: heads }, () => el('i'));
-  const headCount = el('span', { class: 'count' });
-  const mlp = bellows('kept', channels);
-  const left = bellows('kept tokens', tokens);
-  const drawnDots = el('span', { class: 'dots', 'aria-hidden': 'true' }, ...dots);
+/** What is shown of a block: a title, what draws it, and what a level has left of it. */
+function columnsOf(blocks, ladder) {
+  const merges = ladder.some((level) => level.merge.some((merged) => merged > 0));
+  const tokensLeft = ({ merge }, block) =>
+    merge.slice(0, block + 1).reduce((left, merged) => left - merged, blocks.tokens);
+  return [
+    ...attentionColumns(blocks, ladder.at(-1)),
+    bars('channels', `Channels of ${blocks.channels}`, blocks.channels, ({ channels }, block) => channels[block]),
+    ...(merges ? [bars('tokens', `Tokens of ${blocks.tokens}`, blocks.tokens, tokensLeft)] : []),
+  ];
+}
+
+/** Heads, or the dimensions of all heads together where those are what a level keeps. */
+function attentionColumns({ heads: most }, full) {
+  const kind = 'attention';
+  if (!full?.queries)
+    return [{ kind, title: `Heads of ${most}`, draw: () => dots(most), left: ({ heads }, block) => heads[block] }];
+  const [dimensions] = full.queries;
+  return [
+    bars(kind, `Queries of ${dimensions}`, dimensions, ({ queries }, block) => queries[block]),
+    bars(kind, `Values of ${dimensions}`, dimensions, ({ values }, block) => values[block]),
+  ];
+}
+
+const bars = (kind, title, most, left) => ({ kind, title, draw: () => bellows(kind, most), left });
+
+function row(block, columns) {
+  const cells = columns.map(({ kind, draw, left }) => ({ kind, left, ...draw() }));
   return {
     element: el('tr', {},
       el('th', { scope: 'row', text: String(block + 1) }),
-      el('td', {}, el('span', { class: 'cell' }, drawnDots, headCount)),
-      el('td', {}, mlp.element),
-      ...(merges ? [el('td', {}, left.element)] : []),
+      ...cells.map(({ kind, element }) => el('td', { class: kind }, element)),
     ),
-    show(keptHeads, keptChannels, keptTokens) {
-      dots.forEach((dot, i) => dot.classList.toggle('on', i < keptHeads));
-      headCount.textContent = String(keptHeads);
-      mlp.fold(keptChannels);
-      left.fold(keptTokens);
+    show(level) {
+      for (const { fold, left } of cells) fold(left(level, block) ?? 0);
+    },
+  };
+}
+
+/** A dot for each head, and their number. */
+function dots(most) {
+  const drawn = Array.from({ length: most }, () => el('i'));
+  const count = el('span', { class: 'count' });
+  return {
+    element: el('span', { class: 'cell' }, el('span', { class: 'dots', 'aria-hidden': 'true' }, ...drawn), count),
+    fold(kept) {
+      drawn.forEach((dot, i) => dot.classList.toggle('on', i < kept));
+      count.textContent = String(kept);
     },
   };
 }
 
 /** A bar that folds towards its middle, and its number. */
 function bellows(kind, most) {
-  const bar = el('span', { class: kind });
+  const bar = el('span', { class: `kept ${kind}` });
   const count = el('span', { class: 'count' });
   const track = el('span', { class: 'bellows', 'aria-hidden': 'true' }, bar);
   return {

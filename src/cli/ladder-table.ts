@@ -1,4 +1,5 @@
 import type { Level } from '../checkpoint/index.ts';
+import { keptOf, type UnitKind, unitCount, unitKinds, type VitConfig } from '../vit/index.ts';
 
 /** Text columns, the first left-aligned, the others right-aligned. */
 export function table(rows: readonly (readonly string[])[]): string[] {
@@ -13,26 +14,16 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** The ladder for people. */
+/** The ladder for people: of each kind of unit the share that a level keeps. */
 export function ladderTable(ladder: readonly Level[]): string[] {
   const sum = (list: readonly number[]) => list.reduce((total, value) => total + value, 0);
   const full = ladder.at(-1);
+  const kinds: readonly UnitKind[] = full?.queries
+    ? ['queries', 'values', 'channels']
+    : ['heads', 'channels'];
   const share = (part: number, whole: number) => `${((100 * part) / Math.max(1, whole)).toFixed(0)} %`;
   return table([
-    [
-      'level',
-      'FLOPs',
-      'GFLOPs',
-      'fidelity',
-      'p5',
-      'int8',
-      'heads',
-      'channels',
-      'merged',
-      'params',
-      'memory',
-      'load',
-    ],
+    ['level', 'FLOPs', 'GFLOPs', 'fidelity', 'p5', 'int8', ...kinds, 'merged', 'params', 'memory', 'load'],
     ...ladder.map((level, index) => [
       String(index),
       `${(100 * level.share).toFixed(1)} %`,
@@ -40,8 +31,7 @@ export function ladderTable(ladder: readonly Level[]): string[] {
       level.fidelity.fp32.mean.toFixed(4),
       level.fidelity.fp32.p5.toFixed(4),
       level.fidelity.int8?.mean.toFixed(4) ?? '–',
-      share(sum(level.heads), sum(full?.heads ?? [])),
-      share(sum(level.channels), sum(full?.channels ?? [])),
+      ...kinds.map((kind) => share(sum(level[kind] ?? []), sum(full?.[kind] ?? []))),
       String(sum(level.merge)),
       `${(level.params / 1e6).toFixed(2)} M`,
       `${(level.memory / 2 ** 20).toFixed(1)} MB`,
@@ -52,25 +42,28 @@ export function ladderTable(ladder: readonly Level[]): string[] {
 
 const BLOCKS = ' ▁▂▃▄▅▆▇█';
 
-/** One row per block: bars of kept heads and channels, and the tokens merged away. */
-export function blockChart(
-  level: Level,
-  full: { readonly heads: number; readonly channels: number; readonly depth: number },
-): string[] {
+/** Characters of a bar, and of the number of kept units. */
+const WIDE = { bar: 24, kept: 5 } as const;
+const NARROW = { bar: 12, kept: 3 } as const;
+
+/** One row per block: bars of the kept units of each kind, and the tokens merged away. */
+export function blockChart(level: Level, config: VitConfig): string[] {
   const bar = (kept: number, all: number, width: number) => {
     const filled = (kept / all) * width;
     const whole = Math.floor(filled);
     const rest = whole < width ? (BLOCKS[Math.round((filled - whole) * 8)] ?? ' ') : '';
     return `${'█'.repeat(whole)}${rest}`.padEnd(width, '·').replaceAll(' ', '·');
   };
-  return Array.from({ length: full.depth }, (_, block) => {
-    const heads = level.heads[block] ?? 0;
-    const channels = level.channels[block] ?? 0;
+  const units = (kind: UnitKind, block: number) => {
+    const [kept, all] = [keptOf(config, level, kind, block), unitCount(config, kind)];
+    const width = kind === 'channels' ? WIDE : NARROW;
+    return `${kind} ${bar(kept, all, width.bar)} ${String(kept).padStart(width.kept)}/${all}`;
+  };
+  return Array.from({ length: config.depth }, (_, block) => {
     const merged = level.merge[block] ?? 0;
     return [
       `block ${String(block).padStart(2)}`,
-      `heads ${bar(heads, full.heads, 12)} ${String(heads).padStart(3)}/${full.heads}`,
-      `channels ${bar(channels, full.channels, 24)} ${String(channels).padStart(5)}/${full.channels}`,
+      ...unitKinds(config).map((kind) => units(kind, block)),
       merged > 0 ? `merges ${merged}` : '',
     ]
       .join('  ')

@@ -65,6 +65,9 @@ export interface Level {
   readonly heads: readonly number[];
   readonly channels: readonly number[];
   readonly merge: readonly number[];
+  /** Query-key and value dimensions kept of every head, per block; absent where heads are left out as a whole. */
+  readonly queries?: readonly number[] | undefined;
+  readonly values?: readonly number[] | undefined;
   /** What the level is worth and takes in each arithmetic of the gateway; the members above are of fp32. */
   readonly precisions: Readonly<Partial<Record<Precision, Worth>>>;
 }

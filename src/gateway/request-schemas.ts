@@ -65,6 +65,16 @@ export const LevelResponseSchema = z.object({
   heads: z.array(z.int()),
   channels: z.array(z.int()),
   merge: z.array(z.int()),
+  queries: z
+    .array(z.int())
+    .optional()
+    .describe(
+      'Query-key dimensions kept of every head, per block; absent where heads are left out as a whole',
+    ),
+  values: z
+    .array(z.int())
+    .optional()
+    .describe('Value dimensions kept of every head, per block; absent where heads are left out as a whole'),
   precisions: z
     .partialRecord(
       PrecisionSchema,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import type { ModelResponse } from '../../src/gateway/index.ts';
 import { packageFolder, type RunningServer, startServer } from '../../src/host/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { CHROMIUM, launch } from './support/chromium.ts';
@@ -88,6 +89,42 @@ describe.skipIf(!CHROMIUM)('trying a budget in the playground (needs Chromium)',
     }
     expect(await page.locator('#timing dt').allTextContents()).toEqual(['Decode', 'Queue', 'Engine']);
     expect(await page.textContent('#timing')).toMatch(/ms of [\d.]+\u00a0ms predicted/);
+    await close();
+  });
+
+  it('shows the dimensions of heads in their place, where those are what a level keeps', async () => {
+    const { page, errors, close } = await open(browser, server.url);
+    await page.route('**/v1/models', async (route) => {
+      const response = await fetch(`${server.url}/v1/models/sample-model`);
+      const model = (await response.json()) as ModelResponse; // the contract's shape
+      const blocks = Array.from({ length: 8 }, (_, block) => block);
+      const ladder = model.ladder.map((level, index) => {
+        const kept = (least: number) => blocks.map((block) => (index === 7 ? 32 : least + block));
+        return { ...level, heads: blocks.map(() => 6), queries: kept(8), values: kept(16) };
+      });
+      await route.fulfill({ json: { object: 'list', data: [{ ...model, ladder }] } });
+    });
+    await page.reload();
+    await answered(page);
+    await slide(page, 0);
+    await answered(page, /^Level 0/);
+    expect((await page.locator('#network thead th').allTextContents()).slice(0, 4)).toEqual([
+      'Block',
+      'Queries of 32',
+      'Values of 32',
+      'Channels of 768',
+    ]);
+    for (const [block, row] of (await page.locator('#network tbody tr').all()).entries())
+      expect((await row.locator('.count').allTextContents()).slice(0, 2)).toEqual([
+        String(8 + block),
+        String(16 + block),
+      ]);
+    expect(await page.locator('#network .dots').count()).toBe(0);
+    // 8 to 15 and 16 to 23 of 32 in each of 8 blocks.
+    expect(await page.textContent('#network-note')).toMatch(
+      /^36\u00a0% of the query-key dimensions, 61\u00a0% of the value dimensions, \d+\u00a0% of the channels/,
+    );
+    expect(errors).toEqual([]);
     await close();
   });
 

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { typed } from '../../src/cli/typed.ts';
+import { openStore } from '../../src/storage/node.ts';
+import { publishTiny } from '../support/tiny-store.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MODEL = join(ROOT, 'assets/sample-model');
@@ -60,6 +63,32 @@ describe('the command line', () => {
     expect(out.match(/^block +\d+ +heads .* \d+\/6 +channels .* \d+\/768/gm)).toHaveLength(8);
     const json = await concertina('inspect', '--store', store, '--json');
     expect(JSON.parse(json.out).ladder).toHaveLength(3);
+  });
+
+  it('inspects a network whose units are dimensions: queries and values in place of heads', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'concertina-dimensions-'));
+    await publishTiny(await openStore(folder), { config: tinyConfig({ attentionUnits: 'dimensions' }) });
+    const { code, out } = await concertina('inspect', '--store', folder, '--level', '0');
+    expect(code).toBe(0);
+    const [header = '', ...levels] = out
+      .split('\n')
+      .filter((line) => /^(level|\d) /.test(line))
+      .map((line) => line.split(/ {2,}/));
+    const columns = ['queries', 'values', 'channels'].map((name) => header.indexOf(name));
+    expect(levels.map((cells) => columns.map((column) => cells[column]))).toEqual([
+      ['50 %', '50 %', '43 %'],
+      ['75 %', '75 %', '71 %'],
+      ['100 %', '100 %', '100 %'],
+    ]);
+    expect(header).not.toContain('heads');
+    const bars = [
+      'queries ██████······   2/4',
+      'values ██████······   2/4',
+      'channels ██████████▂·············     3/7',
+    ];
+    expect(out.match(/^block.*$/gm)).toEqual(
+      [0, 1, 2].map((block) => [`block  ${block}`, ...bars].join('  ')),
+    );
   });
 
   it('embeds files and folders under a budget; a broken file gets a line of its own', async () => {

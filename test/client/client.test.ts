@@ -3,6 +3,7 @@ import { ConcertinaClient, ConcertinaError } from '../../src/client/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
 
 describe('the typed client', () => {
   let server: RunningServer;
@@ -57,6 +58,19 @@ describe('the typed client', () => {
     expect((await client.models()).map(({ id }) => id)).toEqual(['tiny']);
     expect((await client.model('tiny')).ladder).toHaveLength(3);
     await expect(client.model('huge')).rejects.toBeInstanceOf(ConcertinaError);
+  });
+
+  it('says how many dimensions of every head a level keeps, where those are units', async () => {
+    expect((await client.model('tiny')).ladder[0]).not.toHaveProperty('queries');
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const cut = await startServer({ store: await tinyStore({ config }), port: 0, workers: 1 });
+    const { ladder } = await new ConcertinaClient({ baseUrl: cut.url }).model('tiny');
+    await cut.close();
+    expect(ladder.map(({ queries, values }) => [queries?.[0], values?.[0]])).toEqual([
+      [2, 2],
+      [3, 3],
+      [4, 4],
+    ]);
   });
 
   it('tries again after Retry-After, gives up in the end, and stops waiting when it is aborted', async () => {

@@ -5,6 +5,7 @@ import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { PROBLEMS } from '../../src/problem/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
 
 interface Embedded {
   readonly embedding: number[];
@@ -332,6 +333,27 @@ describe('the rest of the contract', () => {
       expect(loaded).toBe(true);
       expect(predicted_ms).toBeGreaterThan(0);
     }
+  });
+
+  it('says what levels keep of every block: heads, or the dimensions of all heads where those are units', async () => {
+    const ladderOf = async (url: string) => {
+      const { ladder } = await read<ModelResponse>(fetch(`${url}/v1/models/tiny`));
+      return ladder.map(({ heads, queries, values, channels }) => ({ heads, queries, values, channels }));
+    };
+    const every = (count: number) => [count, count, count];
+    expect(await ladderOf(server.url)).toEqual([
+      { heads: every(1), channels: every(3) },
+      { heads: every(2), channels: every(5) },
+      { heads: every(3), channels: every(7) },
+    ]);
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const cut = await startServer({ store: await tinyStore({ config }), port: 0, workers: 1 });
+    expect(await ladderOf(cut.url)).toEqual([
+      { heads: every(3), queries: every(2), values: every(2), channels: every(3) },
+      { heads: every(3), queries: every(3), values: every(3), channels: every(5) },
+      { heads: every(3), queries: every(4), values: every(4), channels: every(7) },
+    ]);
+    await cut.close();
   });
 
   it('says live and ready, counts what it did, and lets pages of other origins read its headers', async () => {

@@ -1,11 +1,13 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import type { ModelResponse } from '../../src/gateway/index.ts';
 import type { OpenApiDocument } from '../../src/gateway/openapi.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { PROBLEMS } from '../../src/problem/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
 
 describe('the OpenAPI document of a running gateway', () => {
   let server: RunningServer;
@@ -62,5 +64,18 @@ describe('the OpenAPI document of a running gateway', () => {
       expect([name, schema(name).safeParse(body).error?.issues]).toEqual([name, undefined]);
     // The check can fail: what is no answer is none.
     expect(schema('EmbeddingsResponse').safeParse({ object: 'list', data: [{}] }).success).toBe(false);
+  });
+
+  it('describes the dimensions that a level keeps, which not every network has', async () => {
+    const schema = z.fromJSONSchema(
+      document.components.schemas.ModelResponse as Parameters<typeof z.fromJSONSchema>[0], // JSON Schema 2020-12
+    );
+    const config = tinyConfig({ attentionUnits: 'dimensions' });
+    const cut = await startServer({ store: await tinyStore({ config }), port: 0, workers: 1 });
+    const model = (await (await fetch(`${cut.url}/v1/models/tiny`)).json()) as ModelResponse; // checked below
+    await cut.close();
+    expect(schema.safeParse(model).error?.issues).toBeUndefined();
+    const wrong = { ...model, ladder: model.ladder.map((level) => ({ ...level, values: 2 })) };
+    expect(schema.safeParse(wrong).success).toBe(false);
   });
 });

@@ -60,6 +60,8 @@ function describeLevel(model: ServedModel, level: Level, index: number): LevelRe
     heads: level.heads,
     channels: level.channels,
     merge: level.merge,
+    queries: level.queries,
+    values: level.values,
     precisions: Object.fromEntries(
       model.precisions.flatMap((precision) => {
         const worth = level.fidelity[precision];
