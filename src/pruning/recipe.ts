@@ -5,6 +5,7 @@ import { Problem } from '../problem/index.ts';
 import { type Recipe, type RecipeInput, RecipeSchema } from './recipe-schema.ts';
 import { best } from './recipes/best.ts';
 import { bestTuned } from './recipes/best-tuned.ts';
+import { compact } from './recipes/compact.ts';
 import { quick } from './recipes/quick.ts';
 import { snapvitReference } from './recipes/snapvit-reference.ts';
 
@@ -12,6 +13,7 @@ import { snapvitReference } from './recipes/snapvit-reference.ts';
 export const SHIPPED_RECIPES: Readonly<Record<string, RecipeInput>> = {
   best,
   'best-tuned': bestTuned,
+  compact,
   quick,
   'snapvit-reference': snapvitReference,
 };

@@ -176,7 +176,7 @@ async function search(context: PruningContext, task: Task): Promise<Found> {
   if (settings.units) {
     const fewer = await bestOf(fewerUnits(best?.candidate ?? from, task), evaluate);
     // Units that are gone are gone from every smaller level too: they must be worth it.
-    if (fewer && fewer.fidelity > (best?.fidelity ?? -1) + (settings.merging ? UNIT_MARGIN : 0)) {
+    if (fewer && fewer.fidelity > (best?.fidelity ?? -1) + (settings.merging ? marginOf(ranking) : 0)) {
       best = settings.merging
         ? await evolve(fewer, settings.candidates, evaluate, (candidate, size) =>
             random.uniform() < 0.5
@@ -190,8 +190,10 @@ async function search(context: PruningContext, task: Task): Promise<Found> {
   return { candidate: best.candidate, variant: best.variant, fidelity: best.fidelity };
 }
 
-/** What removing units must win, in fidelity, where merging could do without. */
-const UNIT_MARGIN = 0.002;
+/** What removing units must win, in fidelity, where merging could do without: dimensions can be spared sooner than heads. */
+function marginOf({ dimensions }: Ranking): number {
+  return dimensions ? 0.0005 : 0.002;
+}
 
 /** What a candidate is worth; undefined when it cannot reach the share, has been seen, or is clearly worse than its rival. */
 type Evaluate = (candidate: Candidate, rival?: Measured) => Promise<Measured | undefined>;
