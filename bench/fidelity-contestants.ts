@@ -3,6 +3,7 @@ import type { Recipe, RecipeInput } from '../src/pruning/recipe-schema.ts';
 import { RecipeSchema } from '../src/pruning/recipe-schema.ts';
 import { best } from '../src/pruning/recipes/best.ts';
 import { bestTuned } from '../src/pruning/recipes/best-tuned.ts';
+import { compact } from '../src/pruning/recipes/compact.ts';
 import { snapvitReference } from '../src/pruning/recipes/snapvit-reference.ts';
 
 /** One row of the tables: a recipe, run at some FLOP shares. */
@@ -53,11 +54,11 @@ export function contestants(scale: Scale): Contestant[] {
     units('snip-magnitude', { ...reference, ...none, criterion: { kind: 'snip-magnitude', local } }),
     units('snapvit-reference, uncorrected', { ...reference, ...none }),
     units('snapvit-reference', reference),
-    units('best, units only', unitsOnly),
-    units('best-tuned, units only', { ...unitsOnly, correction: bestTuned.correction }),
-    units('dimensions, units only', { ...unitsOnly, attention: 'dimensions' }),
+    units('best, heads and channels', wholeHeads),
+    units('compact', compact),
+    units('compact, biases tuned', { ...compact, correction: bestTuned.correction }),
     joint('best', best),
-    joint('dimensions, joint', { ...best, attention: 'dimensions' }),
+    joint('best, by dimensions', { ...best, attention: 'dimensions' }),
     joint('best-tuned', bestTuned),
     {
       ...joint('best, as served (first byte of each weight)', best),
@@ -83,12 +84,8 @@ export function contestants(scale: Scale): Contestant[] {
   ];
 }
 
-/** `best` restricted to heads and channels. */
-const unitsOnly: RecipeInput = {
-  ...best,
-  merging: null,
-  path: { kind: 'best', settings: { merging: false } },
-};
+/** `best` by heads and channels alone. */
+const wholeHeads: RecipeInput = { ...compact, attention: 'heads' };
 
 function units(name: string, recipe: RecipeInput): Contestant {
   return {
@@ -108,7 +105,7 @@ function joint(name: string, recipe: RecipeInput): Contestant {
 }
 
 function ablatedUnits(name: string, changes: Parts): Contestant {
-  const whole = units(name, { ...unitsOnly, ...changes });
+  const whole = units(name, { ...wholeHeads, ...changes });
   return { ...whole, measured: ABLATED_UNIT_SHARES, retrieval: false, ablation: true };
 }
 

@@ -1,8 +1,15 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createOnnxAnalysis } from '../../../src/engine/index.ts';
+import { silent } from '../../../src/progress/index.ts';
+import { readCalibrationImages } from '../../../src/pruning/calibration-images.ts';
 import { dimensionTensors, withDimensions } from '../../../src/pruning/dimensions/dimension-network.ts';
-import { fullVariant, type VitConfig } from '../../../src/vit/index.ts';
+import { rowCosines } from '../../../src/pruning/fidelity.ts';
+import { memorySteps } from '../../../src/pruning/step-store.ts';
+import { fullVariant, readModel, type VitConfig } from '../../../src/vit/index.ts';
+import { folderFiles, sharpDecoder } from '../../../src/vit/node.ts';
 import { relativeError } from '../../support/relative-error.ts';
+import { AUGREG, DEIT, hasSharedData, SHARED_DATA } from '../../support/shared-data.ts';
 import { tinyContext } from '../tiny-context.ts';
 
 const IMAGES = [0, 1, 2, 3, 4, 5];
@@ -60,4 +67,45 @@ describe('a network whose units of attention are dimensions', () => {
     }
     await close();
   });
+});
+
+describe.skipIf(!hasSharedData).each([
+  ['AugReg ViT-Ti', AUGREG],
+  ['DeiT-Ti', DEIT],
+])('%s by dimensions (needs ../shared/data)', (_, folder) => {
+  it('is the same function; its last query-key dimensions are worth a tenth of its first ones at most', async () => {
+    const { config, tensors } = await readModel(folderFiles(folder));
+    const images = await readCalibrationImages({
+      folder: join(SHARED_DATA, 'images/calibration'),
+      config,
+      decoder: sharpDecoder(),
+      fit: 16,
+      held: 8,
+      seed: 0,
+      report: silent,
+    });
+    const heads = await createOnnxAnalysis({ config, tensors });
+    const context = { config, tensors, model: heads, images, seed: 0, report: silent, steps: memorySteps() };
+    const own = withDimensions(config);
+    const model = await createOnnxAnalysis({ config: own, tensors: await dimensionTensors(context) });
+    const pixels = await images.held.pixels([0, 1, 2, 3, 4, 5, 6, 7]);
+    const expected = await heads.embed(pixels, 8);
+    expect(relativeError(await model.embed(pixels, 8), expected)).toBeLessThan(1e-5);
+    const everywhere = <T>(value: T) => Array.from({ length: config.depth }, () => value);
+    const first = (count: number) => Array.from({ length: count }, (_, at) => at);
+    const variant = { ...fullVariant(own), queries: everywhere(43) };
+    const lost = async (queries: number[]) => {
+      const units = {
+        heads: everywhere(first(config.heads)),
+        channels: everywhere(first(config.channels)),
+        queries: everywhere(queries),
+        values: everywhere(first(config.headDim)),
+      };
+      const found = await model.embed(pixels, 8, { variant, units });
+      const cosines = rowCosines(found, expected, config.width);
+      return 1 - cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length;
+    };
+    expect(await lost(first(64))).toBeLessThan(0.1 * (await lost(first(64).reverse())));
+    await Promise.all([heads.dispose(), model.dispose()]);
+  }, 120_000);
 });
