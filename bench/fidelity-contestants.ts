@@ -54,7 +54,7 @@ export function contestants(scale: Scale): Contestant[] {
     units('snip-magnitude', { ...reference, ...none, criterion: { kind: 'snip-magnitude', local } }),
     units('snapvit-reference, uncorrected', { ...reference, ...none }),
     units('snapvit-reference', reference),
-    units('best, heads and channels', wholeHeads),
+    units('best, units only', wholeHeads),
     units('compact', compact),
     units('compact, biases tuned', { ...compact, correction: bestTuned.correction }),
     joint('best', best),
