@@ -74,6 +74,8 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedUnits('units: ridge of 0.01', correction({ ridge: 0.01 })),
     ablatedUnits('units: tokens weighted alike', correction({ relative: false })),
     ablatedUnits('units: no weight on [CLS]', correction({ pooledShare: 1 / 197 })),
+    ablatedUnits('compact: order by scores alone', { criterion: best.criterion }, compact),
+    ablatedUnits('compact: one ridge, 64 pictures', { correction: best.correction }, compact),
     ablatedJoint('joint: no correction', none),
     ablatedJoint('joint: tokens only', path({ units: false })),
     ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
@@ -85,7 +87,11 @@ export function contestants(scale: Scale): Contestant[] {
 }
 
 /** `best` by heads and channels alone. */
-const wholeHeads: RecipeInput = { ...compact, attention: 'heads' };
+const wholeHeads: RecipeInput = {
+  ...best,
+  merging: null,
+  path: { kind: 'best', settings: { merging: false } },
+};
 
 function units(name: string, recipe: RecipeInput): Contestant {
   return {
@@ -104,8 +110,8 @@ function joint(name: string, recipe: RecipeInput): Contestant {
   return { ...units(name, recipe), shares: JOINT_SHARES, measured: JOINT_SHARES, kind: 'joint' };
 }
 
-function ablatedUnits(name: string, changes: Parts): Contestant {
-  const whole = units(name, { ...wholeHeads, ...changes });
+function ablatedUnits(name: string, changes: Parts, from: RecipeInput = wholeHeads): Contestant {
+  const whole = units(name, { ...from, ...changes });
   return { ...whole, measured: ABLATED_UNIT_SHARES, retrieval: false, ablation: true };
 }
 

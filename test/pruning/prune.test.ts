@@ -11,6 +11,7 @@ import { prune } from '../../src/pruning/index.ts';
 import { createRandom } from '../../src/pruning/random.ts';
 import type { RecipeInput } from '../../src/pruning/recipe-schema.ts';
 import { best } from '../../src/pruning/recipes/best.ts';
+import { compact } from '../../src/pruning/recipes/compact.ts';
 import { quick } from '../../src/pruning/recipes/quick.ts';
 import { snapvitReference } from '../../src/pruning/recipes/snapvit-reference.ts';
 import { memoryStore } from '../../src/storage/index.ts';
@@ -41,6 +42,14 @@ const BEST: RecipeInput = {
   correction: { kind: 'best', settings: { images: 6, trials: 2, epochs: 1 } },
   path: { kind: 'best', settings: { images: 6, candidates: 3 } },
   merging: { rows: 0.5, sizes: 0.05, attention: 0.05 },
+};
+
+/** Units alone, by dimensions, their order measured and ridges chosen. */
+const COMPACT: RecipeInput = {
+  ...compact,
+  images: { fit: 8, held: 4 },
+  criterion: { kind: 'best', settings: { projections: 2, measured: 3 } },
+  correction: { kind: 'best', settings: { images: 6, trials: 2, ridge: [0.1, 1, 10] } },
 };
 
 function evolution() {
@@ -189,27 +198,35 @@ describe('prune', () => {
       expect((await run(options, step)).result.digest).toBe(result.digest);
   }, 180_000);
 
-  it('by dimensions gives nested levels, the same digest twice, and when stopped and started again', async () => {
-    const options = { recipe: { ...BEST, attention: 'dimensions' } as RecipeInput, levels: [0.4, 0.7, 1] };
-    const { store, result } = await run(options, 'whole');
-    expect((await run(options, 'again')).result.digest).toBe(result.digest);
-    for (const [step, units] of [
-      ['dimensions', 2],
-      ['gate curvature', 4],
-      ['levels', 1],
-    ] as const) {
-      const stopped = run({ ...options, ...stopAt(step, units) }, step);
-      await expect(stopped).rejects.toMatchObject({ code: 'aborted' });
-      expect((await run(options, step)).result.digest).toBe(result.digest);
-    }
-    const { manifest } = await openCheckpoint(store, 'tiny');
-    expect(manifest.config.attentionUnits).toBe('dimensions');
-    expect(result.ladder.map(({ heads }) => heads)).toEqual([0, 1, 2].map(() => [3, 3, 3]));
-    const [small, , full] = result.ladder;
-    expect(full?.queries).toEqual([4, 4, 4]);
-    expect(Math.min(...(small?.queries ?? [0]), ...(small?.values ?? [0]))).toBeGreaterThan(0);
-    expect(full?.fidelity.fp32).toEqual({ mean: 1, p5: 1 });
-  }, 180_000);
+  it.each([
+    { what: 'with tokens', recipe: { ...BEST, attention: 'dimensions' as const }, order: [] },
+    { what: 'compact', recipe: COMPACT, order: [['order of units', 30]] as const },
+  ])(
+    'by dimensions gives nested levels, the same digest twice, and when stopped and started again: $what',
+    async (at) => {
+      const options = { recipe: at.recipe, levels: [0.4, 0.7, 1] };
+      const { store, result } = await run(options, 'whole');
+      expect((await run(options, 'again')).result.digest).toBe(result.digest);
+      for (const [step, units] of [
+        ['dimensions', 2],
+        ['gate curvature', 4],
+        ...at.order,
+        ['levels', 1],
+      ] as const) {
+        const stopped = run({ ...options, ...stopAt(step, units) }, step);
+        await expect(stopped).rejects.toMatchObject({ code: 'aborted' });
+        expect((await run(options, step)).result.digest).toBe(result.digest);
+      }
+      const { manifest } = await openCheckpoint(store, 'tiny');
+      expect(manifest.config.attentionUnits).toBe('dimensions');
+      expect(result.ladder.map(({ heads }) => heads)).toEqual([0, 1, 2].map(() => [3, 3, 3]));
+      const [small, , full] = result.ladder;
+      expect(full?.queries).toEqual([4, 4, 4]);
+      expect(Math.min(...(small?.queries ?? [0]), ...(small?.values ?? [0]))).toBeGreaterThan(0);
+      expect(full?.fidelity.fp32).toEqual({ mean: 1, p5: 1 });
+    },
+    180_000,
+  );
 
   it('keeps whole heads on the published path, and in networks with rotary embedding, which it says', async () => {
     const recipe = { ...BEST, attention: 'dimensions' } as RecipeInput;

@@ -22,7 +22,8 @@ import {
 import { activationMeans } from './activation-means.ts';
 import { tuneBiases } from './bias-tuning.ts';
 import { absorbMeans } from './mean-absorption.ts';
-import { type RegressionPiece, ridgeChange } from './ridge.ts';
+import type { RegressionPiece } from './moments.ts';
+import { ridgeChange } from './ridge.ts';
 import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
 import { bestStrength, createTrial, type Target, type Trial } from './strength.ts';
 import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';

@@ -4,7 +4,11 @@ import { range } from '../ordered.ts';
 import { activationMeans } from './activation-means.ts';
 import { eliminationOrder } from './elimination.ts';
 import { gateSamples } from './gate-samples.ts';
+import { measuredOrder } from './measured-order.ts';
 import { type CriterionSettings, CriterionSettingsSchema, parseSettings } from './settings.ts';
+
+/** Of few calibration images this share is for the scores; blocks and kinds are measured on the others. */
+const SCORED_SHARE = 0.75;
 
 /** Importance by gate curvature: what closing a unit onto its mean activation does to the normalised embedding. */
 export function bestCriterion(given: unknown): ImportanceCriterion {
@@ -13,8 +17,15 @@ export function bestCriterion(given: unknown): ImportanceCriterion {
     name: 'best',
     async score(context) {
       const centre = await centreOf(context, settings);
-      const samples = await gateSamples(context, settings, centre);
-      return eliminationOrder(context.config, samples, settings);
+      const { count } = context.images.fit;
+      const images = settings.measured > 0 ? Math.ceil(SCORED_SHARE * count) : count;
+      const samples = await gateSamples(
+        context,
+        { ...settings, images: Math.min(settings.images, images) },
+        centre,
+      );
+      const scores = eliminationOrder(context.config, samples, settings);
+      return settings.measured > 0 ? measuredOrder(context, scores, settings.measured) : scores;
     },
   };
 }

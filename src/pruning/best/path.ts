@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import { Problem } from '../../problem/index.ts';
 import { fullVariant, type Variant, type VitConfig } from '../../vit/index.ts';
-import type { ImageSet, LadderPath, PruningContext, Ranking } from '../contracts.ts';
-import { embedImages, rowCosines } from '../fidelity.ts';
+import type { LadderPath, PruningContext, Ranking } from '../contracts.ts';
 import { range } from '../ordered.ts';
 import { createRandom, type Random } from '../random.ts';
 import { prunableAttention } from '../ranking.ts';
 import { jsonStep } from '../step-store.ts';
 import { VariantSchema } from '../variant-schema.ts';
-import { activationMeans } from './activation-means.ts';
 import { type Candidate, fitToShare } from './candidate.ts';
-import { absorbMeans } from './mean-absorption.ts';
+import { createMeasure, type Measure, meanOf } from './measure.ts';
 import { type PathSettings, PathSettingsSchema, parseSettings } from './settings.ts';
 
 /**
@@ -23,7 +21,7 @@ export function bestPath(given: unknown): LadderPath {
   return {
     name: 'best',
     async plan(context, ranking, shares) {
-      const measure = await createMeasure(context, ranking, settings);
+      const measure = await createMeasure(context, ranking.units, { ...settings, absorb: settings.units });
       const variants: Variant[] = [];
       const step = context.report.step('path', shares.length);
       let from = firstCandidate(context.config, settings);
@@ -58,66 +56,6 @@ interface Found {
   readonly candidate: Candidate;
   readonly variant: Variant;
   readonly fidelity: number;
-}
-
-/**
- * Cosines to the full network, picture by picture; undefined as soon as the variant is clearly worse than the one
- * whose cosines are given.
- */
-type Measure = (variant: Variant, rival?: Float64Array) => Promise<Float64Array | undefined>;
-
-/** Pictures after which a candidate is compared with its rival. */
-const ROUND = 16;
-
-/** Measures on the first pictures for fitting, with the means of removed units absorbed by the next bias. */
-async function createMeasure(
-  context: PruningContext,
-  ranking: Ranking,
-  settings: PathSettings,
-): Promise<Measure> {
-  const { config, tensors, model, images, signal } = context;
-  const width = config.embeddingWidth;
-  const count = Math.min(settings.images, images.fit.count);
-  const full = await embedImages(model, images.fit, count, { signal });
-  const means = settings.units ? await activationMeans(context) : undefined;
-  const { units } = ranking;
-  return async function measure(variant, rival) {
-    const replaced = means ? absorbMeans(config, tensors, means, { variant, units }) : new Map();
-    const cosines = new Float64Array(count);
-    for (let first = 0; first < count; first += ROUND) {
-      const round = subset(images.fit, first, Math.min(ROUND, count - first));
-      const own = await embedImages(model, round, round.count, {
-        network: { variant, units, replaced },
-        signal,
-      });
-      const reference = full.subarray(first * width, (first + round.count) * width);
-      cosines.set(rowCosines(own, reference, width), first);
-      if (rival && clearlyWorse(cosines.subarray(0, first + round.count), rival)) return undefined;
-    }
-    return cosines;
-  };
-}
-
-function subset(images: ImageSet, first: number, count: number): ImageSet {
-  const moved = (index: number) => first + index;
-  return {
-    count,
-    pixels: (indices) => images.pixels(indices.map(moved)),
-    picture: (index) => images.picture(moved(index)),
-  };
-}
-
-/** Whether cosines are lower than the rival's on the same pictures, by more than the standard error of the difference. */
-export function clearlyWorse(cosines: Float64Array, rival: Float64Array): boolean {
-  const n = cosines.length;
-  const differences = cosines.map((cosine, at) => cosine - (rival[at] ?? 0));
-  const mean = meanOf(differences);
-  const variance = differences.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
-  return mean < -Math.sqrt(variance / n);
-}
-
-function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }
 
 interface Task {

@@ -1,112 +1,112 @@
-import { gram } from '../linear/products.ts';
+import { product } from '../linear/products.ts';
 import { solveSpd } from '../linear/spd-solve.ts';
+import {
+  centred,
+  type Moments,
+  meansOf,
+  momentsOf,
+  type RegressionPiece,
+  type RegressionSize,
+  sumOf,
+} from './moments.ts';
 
-/** Rows of a weighted regression, in pieces. */
-export interface RegressionPiece {
-  /** What the layer reads, `[rows, inputs]`. */
-  readonly inputs: Float32Array;
-  /** What it should have given and did not, `[rows, outputs]`. */
-  readonly residual: Float32Array;
-  /** Weight of each row, `[rows]`. */
-  readonly weights: Float32Array;
+/** What is added to a layer: `[inputs, outputs]` and `[outputs]`. */
+export interface LayerChange {
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
 }
 
-/** Weighted sums that a ridge regression is solved from. */
-interface Moments {
-  weight: number;
-  readonly inputs: Float64Array;
-  readonly residual: Float64Array;
-  /** `[inputs, inputs]` and `[inputs, outputs]`. */
-  readonly gram: Float64Array;
-  readonly cross: Float64Array;
-}
+/** Every how-manieth piece decides between ridges instead of being fitted on. */
+const JUDGES = 3;
 
 /**
  * The change of a layer, `[inputs, outputs]` weight and bias, that brings its outputs closest to where they should be:
  * weighted least squares with an unpenalised bias and a ridge of `ridge` times the mean diagonal of the centred
  * Gram matrix on the change of the weight. With `ridge` infinite only the bias changes.
+ * @param ridge of several, ascending, the one that is best on every third piece when it is fitted on the others; then all
+ *   are fitted on. The error is taken to have one minimum over the list
  */
 export async function ridgeChange(
   pieces: readonly RegressionPiece[],
-  size: { readonly inputs: number; readonly outputs: number },
-  ridge: number,
-): Promise<{ weight: Float32Array; bias: Float32Array }> {
-  const { inputs, outputs } = size;
-  const sums = await moments(pieces, size, Number.isFinite(ridge));
-  const total = sums.weight || 1;
-  const meanInputs = sums.inputs.map((value) => value / total);
-  const meanResidual = sums.residual.map((value) => value / total);
-  const unchanged = { weight: new Float32Array(inputs * outputs), bias: Float32Array.from(meanResidual) };
+  size: RegressionSize,
+  ridge: number | readonly number[],
+): Promise<LayerChange> {
+  if (typeof ridge === 'number')
+    return solved(await momentsOf(pieces, size, Number.isFinite(ridge)), size, ridge);
+  const [judges, fitted] = [true, false].map((judging) =>
+    pieces.filter((_, at) => (at % JUDGES === JUDGES - 1) === judging),
+  );
+  const fit = await momentsOf(fitted ?? [], size, true);
+  const judge = await momentsOf(judges ?? [], size, true);
+  const error = (candidate: number) => heldOutError(judge, solved(fit, size, candidate), size);
+  const chosen = judge.weight > 0 ? await lowest(ridge, error) : (ridge.at(-1) ?? Number.POSITIVE_INFINITY);
+  return solved(sumOf(fit, judge), size, chosen);
+}
+
+function solved(sums: Moments, { inputs, outputs }: RegressionSize, ridge: number): LayerChange {
+  const means = meansOf(sums);
+  const unchanged = { weight: new Float32Array(inputs * outputs), bias: Float32Array.from(means.residual) };
   if (!Number.isFinite(ridge)) return unchanged;
-  const system = new Float64Array(inputs * inputs);
-  const change = new Float64Array(inputs * outputs);
+  const { gram: system, cross: change } = centred(sums, means);
   let trace = 0;
-  for (let i = 0; i < inputs; i++) {
-    const mean = meanInputs[i] ?? 0;
-    for (let j = 0; j < inputs; j++) {
-      system[i * inputs + j] = (sums.gram[i * inputs + j] ?? 0) / total - mean * (meanInputs[j] ?? 0);
-    }
-    for (let d = 0; d < outputs; d++) {
-      change[i * outputs + d] = (sums.cross[i * outputs + d] ?? 0) / total - mean * (meanResidual[d] ?? 0);
-    }
-    trace += system[i * inputs + i] ?? 0;
-  }
+  for (let i = 0; i < inputs; i++) trace += system[i * inputs + i] ?? 0;
   const damping = (ridge * trace) / inputs;
   // Inputs that never vary have nothing to teach.
   if (!(damping > 0)) return unchanged;
   for (let i = 0; i < inputs; i++) system[i * inputs + i] = (system[i * inputs + i] ?? 0) + damping;
   solveSpd(system, change, inputs, outputs);
-  const bias = Float32Array.from(meanResidual, (value, d) => {
+  const bias = Float32Array.from(means.residual, (value, d) => {
     let moved = 0;
-    for (let i = 0; i < inputs; i++) moved += (meanInputs[i] ?? 0) * (change[i * outputs + d] ?? 0);
+    for (let i = 0; i < inputs; i++) moved += (means.inputs[i] ?? 0) * (change[i * outputs + d] ?? 0);
     return value - moved;
   });
   return { weight: Float32Array.from(change), bias };
 }
 
-async function moments(
-  pieces: readonly RegressionPiece[],
-  { inputs, outputs }: { readonly inputs: number; readonly outputs: number },
-  second: boolean,
-): Promise<Moments> {
-  const sums: Moments = {
-    weight: 0,
-    inputs: new Float64Array(inputs),
-    residual: new Float64Array(outputs),
-    gram: new Float64Array(inputs * inputs),
-    cross: new Float64Array(inputs * outputs),
-  };
-  for (const piece of pieces) {
-    const rows = piece.weights.length;
-    for (const weight of piece.weights) sums.weight += weight;
-    const roots = piece.weights.map(Math.sqrt);
-    const scaledInputs = scaleRows(piece.inputs, roots, inputs, sums.inputs);
-    const scaledResidual = scaleRows(piece.residual, roots, outputs, sums.residual);
-    if (!second || inputs === 0) continue;
-    add(sums.gram, await gram(scaledInputs, scaledInputs, { rows, left: inputs, right: inputs }));
-    add(sums.cross, await gram(scaledInputs, scaledResidual, { rows, left: inputs, right: outputs }));
-  }
-  return sums;
-}
-
-/** Rows times the roots of their weights; adds the weighted rows to `sums`. */
-function scaleRows(
-  rows: Float32Array,
-  roots: Float32Array,
-  columns: number,
-  sums: Float64Array,
-): Float32Array {
-  const scaled = new Float32Array(rows.length);
-  for (const [row, root] of roots.entries()) {
-    for (let column = 0; column < columns; column++) {
-      const value = (rows[row * columns + column] ?? 0) * root;
-      scaled[row * columns + column] = value;
-      sums[column] = (sums[column] ?? 0) + value * root;
+/**
+ * Weighted mean of `|r - b - W'x|^2` over the rows of some moments less that of `|r|^2`, which is the same for every change:
+ * `tr(W'GW) - 2 tr(W'C) + 2 b'W'E[x] + |b|^2 - 2 b'E[r]` with `G = E[xx']` and `C = E[xr']`.
+ */
+async function heldOutError(
+  judge: Moments,
+  { weight, bias }: LayerChange,
+  { inputs, outputs }: RegressionSize,
+): Promise<number> {
+  const total = judge.weight;
+  const squares = Float32Array.from(judge.gram, (value) => value / total);
+  const spread = await product(squares, weight, { rows: inputs, inner: inputs, columns: outputs });
+  let error = 0;
+  for (let i = 0; i < inputs; i++) {
+    const mean = (judge.inputs[i] ?? 0) / total;
+    for (let d = 0; d < outputs; d++) {
+      const at = i * outputs + d;
+      const moved = (spread[at] ?? 0) - 2 * ((judge.cross[at] ?? 0) / total - mean * (bias[d] ?? 0));
+      error += (weight[at] ?? 0) * moved;
     }
   }
-  return scaled;
+  for (let d = 0; d < outputs; d++) {
+    const own = bias[d] ?? 0;
+    error += own * own - 2 * own * ((judge.residual[d] ?? 0) / total);
+  }
+  return error;
 }
 
-function add(sums: Float64Array, more: Float32Array): void {
-  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] ?? 0) + (more[at] ?? 0);
+/** The candidate of least error, walking downhill from the middle of the list. */
+async function lowest(
+  candidates: readonly number[],
+  error: (candidate: number) => Promise<number>,
+): Promise<number> {
+  const known = new Map<number, number>();
+  const errorAt = async (at: number): Promise<number> => {
+    const candidate = candidates[at];
+    if (candidate === undefined) return Number.POSITIVE_INFINITY;
+    const value = known.get(at) ?? (await error(candidate));
+    known.set(at, value);
+    return value;
+  };
+  let at = Math.floor((candidates.length - 1) / 2);
+  for (const direction of [-1, 1]) {
+    while ((await errorAt(at + direction)) < (await errorAt(at))) at += direction;
+  }
+  return candidates[at] ?? Number.POSITIVE_INFINITY;
 }

@@ -13,6 +13,8 @@ export const CriterionSettingsSchema = z.strictObject({
   centre: z.enum(['mean', 'zero']).default('mean'),
   /** Weight of the interactions between units, from none (0: the diagonal alone) to all that the samples show (1). */
   interactions: z.number().min(0).max(1).default(0),
+  /** Images on which blocks and kinds of unit are measured against each other for the order in which units go; 0: not at all. */
+  measured: z.number().int().nonnegative().default(0),
 });
 export type CriterionSettings = z.infer<typeof CriterionSettingsSchema>;
 
@@ -22,8 +24,11 @@ export const CorrectionSettingsSchema = z.strictObject({
   kind: z.enum(['mean', 'ridge']).default('ridge'),
   /** Images that it is fitted on. */
   images: count.default(64),
-  /** Ridge towards the original weights, in mean diagonals of the Gram matrix. */
-  ridge: z.number().positive().default(3),
+  /**
+   * Ridge towards the original weights, in mean diagonals of the Gram matrix; of several, ascending, every layer takes the one
+   * that is best on a third of the images when it is fitted on the others.
+   */
+  ridge: z.union([z.number().positive(), z.array(z.number().positive()).min(2)]).default(3),
   /** Weight of the tokens that pooling reads, as a share of all tokens' weight. */
   pooledShare: z.number().min(0).max(1).default(0.2),
   /** Tokens count by `1 / |stream|^2`, because a LayerNorm follows; or all alike. */
@@ -57,6 +62,8 @@ export function parseSettings<T>(schema: z.ZodType<T>, settings: unknown, part: 
 export const PathSettingsSchema = z.strictObject({
   /** Images that every candidate is measured on. */
   images: count.default(48),
+  /** Which of those for fitting: scores are made of the first, and what they remove looks dispensable there. */
+  pictures: z.enum(['first', 'last']).default('first'),
   /** Mutations tried for every share, twice where units go. */
   candidates: z.number().int().nonnegative().default(40),
   /** Which dials a level may turn. */

@@ -4,7 +4,8 @@ import { fitToShare } from '../../../src/pruning/best/candidate.ts';
 import { bestCorrection } from '../../../src/pruning/best/correction.ts';
 import { bestCriterion } from '../../../src/pruning/best/criterion.ts';
 import { absorbMeans } from '../../../src/pruning/best/mean-absorption.ts';
-import { bestPath, clearlyWorse } from '../../../src/pruning/best/path.ts';
+import { clearlyWorse, createMeasure } from '../../../src/pruning/best/measure.ts';
+import { bestPath } from '../../../src/pruning/best/path.ts';
 import { interpolated } from '../../../src/pruning/best/strength.ts';
 import { embedImages, rowCosines } from '../../../src/pruning/fidelity.ts';
 import { rank } from '../../../src/pruning/ranking.ts';
@@ -54,6 +55,20 @@ describe('the criterion', () => {
 
   it('names the setting that is wrong', () => {
     expect(() => bestCriterion({ projections: 0 })).toThrow('projections');
+  });
+});
+
+describe('the measure', () => {
+  it.each(['first', 'last'] as const)('is taken on the %s pictures for fitting', async (pictures) => {
+    const variant = { ...fullVariant(config), channels: [10, 10, 10, 10] };
+    const measure = await createMeasure(context, units, { images: 5, pictures, absorb: false });
+    const indices = pictures === 'first' ? [0, 1, 2, 3, 4] : [7, 8, 9, 10, 11];
+    const pixels = await images.fit.pixels(indices);
+    const network = { variant, units, replaced: new Map() };
+    const own = await model.embed(pixels, 5, network);
+    const expected = rowCosines(own, await model.embed(pixels, 5), config.embeddingWidth);
+    for (const [at, cosine] of (await measure(variant)).entries())
+      expect(cosine).toBeCloseTo(expected[at] ?? 0, 5);
   });
 });
 
