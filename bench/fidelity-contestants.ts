@@ -56,7 +56,6 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference', reference),
     units('best, units only', wholeHeads),
     units('compact', compact),
-    units('compact, biases tuned', { ...compact, correction: bestTuned.correction }),
     joint('best', best),
     joint('best, by dimensions', { ...best, attention: 'dimensions' }),
     joint('best-tuned', bestTuned),

@@ -51,7 +51,9 @@ function tables(rows: readonly Row[], kind: Contestant['kind']): string[] {
   const all = rows.filter(({ contestant }) => contestant.kind === kind);
   const main = all.filter(({ contestant }) => !contestant.ablation);
   const ablated = all.filter(({ contestant }) => contestant.ablation);
-  const best = main.filter(({ contestant }) => contestant.name.startsWith('best') && contestant.retrieval);
+  const best = main.filter(
+    ({ contestant }) => /^(best|compact)/.test(contestant.name) && contestant.retrieval,
+  );
   const retrieved = main.filter(({ contestant }) => contestant.retrieval);
   const both = ({ queries, held }: Measured) => `${queries.toFixed(3)} / ${held.toFixed(3)}`;
   if (all.length === 0) return [];
