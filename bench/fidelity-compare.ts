@@ -26,6 +26,8 @@ export interface Comparison {
   /** Calibration photographs to fit on and to hold back; labelled photographs of each class. */
   readonly fit: number;
   readonly held: number;
+  /** Further photographs for recipes that are fitted on more. */
+  readonly more: number;
   readonly gallery: number;
   readonly queries: number;
   /** Fitness evaluations of the published method, and the pictures of each. */
@@ -43,7 +45,9 @@ export interface Comparison {
 export interface Compared {
   readonly name: string;
   readonly counts: {
+    /** Calibration photographs that are fitted on, by most recipes and by those that are fitted on more. */
     readonly fit: number;
+    readonly more: number;
     readonly held: number;
     readonly gallery: number;
     readonly queries: number;
@@ -58,42 +62,38 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   const { report } = comparison;
   const source = await readModel(comparison.model);
   const { config } = source;
-  const images = await readCalibrationImages({
-    folder: comparison.calibration,
-    config,
-    decoder: sharpDecoder(),
-    fit: comparison.fit,
-    held: comparison.held,
-    seed: 0,
-    report,
-  });
   const labelled = (limit: number) => readLabelledImages(comparison.labelled, limit);
   const gallery = await labelledSet((await labelled(comparison.gallery)).gallery, config);
   const queries = await labelledSet((await labelled(comparison.queries)).queries, config);
-  const { fit, held } = images;
   const name = basename(comparison.model.name);
-  const inputs = {
-    model: source.digests,
-    calibration: { digest: images.digest, fit: fit.count, held: held.count },
-  };
-  const steps = folderSteps(workFolder(join(comparison.work, name), inputs));
   const pictures = digestOf([gallery.digest, queries.digest]);
   const arenas = new Map<string, Arena>();
-  const given = { images, seed: 0, report };
+  /** Pictures to fit on, the same held back however many those are, and where what is made of them is kept. */
+  async function calibration(wanted: number) {
+    const read = { folder: comparison.calibration, config, decoder: sharpDecoder(), seed: 0, report };
+    const images = await readCalibrationImages({ ...read, fit: wanted, held: comparison.held });
+    const { digest, fit, held } = images;
+    const inputs = { model: source.digests, calibration: { digest, fit: fit.count, held: held.count } };
+    return { images, steps: folderSteps(workFolder(join(comparison.work, name), inputs)) };
+  }
+  const usual = await calibration(comparison.fit);
+  const more = await calibration(comparison.fit + comparison.more);
   /** The network whose units of attention are those of the recipe, and where its steps are kept. */
-  async function network(attention: Contestant['recipe']['attention']) {
-    if (attention === 'heads') return { config, tensors: source.tensors, steps };
+  async function network({ images, steps }: typeof usual, attention: Contestant['recipe']['attention']) {
+    const given = { images, seed: 0, report };
+    if (attention === 'heads') return { ...given, config, tensors: source.tensors, steps };
     const model = await createOnnxAnalysis({ config, tensors: source.tensors, workers: 1 });
     const tensors = await dimensionTensors({ ...given, config, tensors: source.tensors, model, steps });
     await model.dispose();
-    return { config: withDimensions(config), tensors, steps: prefixed(steps, 'dimensions') };
+    return { ...given, config: withDimensions(config), tensors, steps: prefixed(steps, 'dimensions') };
   }
-  /** Contestants whose tokens merge by the same rule, with the same units of attention, run on the same networks. */
-  async function arenaOf({ recipe: { merging, attention } }: Contestant): Promise<Arena> {
-    const key = JSON.stringify([merging, attention]);
+  /** Contestants whose tokens merge by the same rule, with the same units of attention and pictures, run on the same networks. */
+  async function arenaOf({ recipe: { merging, attention }, morePictures }: Contestant): Promise<Arena> {
+    const key = JSON.stringify([merging, attention, morePictures]);
     const made = arenas.get(key);
     if (made) return made;
-    const { config: units, tensors: exact, steps: kept } = await network(attention);
+    const given = await network(morePictures ? more : usual, attention);
+    const { config: units, tensors: exact } = given;
     const own = merging ? { ...units, merging } : units;
     const tensors = stored(exact, 'fp16');
     const firstByte = stored(exact, 'first-byte');
@@ -101,8 +101,8 @@ export async function compare(comparison: Comparison): Promise<Compared> {
       fp16: await createOnnxAnalysis({ config: own, tensors, workers: 1 }),
       'first-byte': await createOnnxAnalysis({ config: own, tensors: firstByte, workers: 1 }),
     };
-    const context = { ...given, config: own, tensors, model: networks.fp16, steps: kept };
-    const measure = createMeasure(networks.fp16, { gallery, queries, held });
+    const context = { ...given, config: own, tensors, model: networks.fp16 };
+    const measure = createMeasure(networks.fp16, { gallery, queries, held: given.images.held });
     const arena = { context, measure, networks, pictures };
     arenas.set(key, arena);
     return arena;
@@ -117,14 +117,15 @@ export async function compare(comparison: Comparison): Promise<Compared> {
       rows.push({ contestant, measured: await runContestant(arena, contestant) });
     }
     const counts = {
-      fit: fit.count,
-      held: held.count,
+      fit: usual.images.fit.count,
+      more: more.images.fit.count,
+      held: usual.images.held.count,
       gallery: gallery.images.count,
       queries: queries.images.count,
     };
     const [arena] = arenas.values();
     if (!arena) throw new RangeError(`there is no contestant named ${comparison.only.join(' or ')}`);
-    const knn = await jsonStep(steps, `full-${pictures}`, z.number().parse, arena.measure.knn);
+    const knn = await jsonStep(usual.steps, `full-${pictures}`, z.number().parse, arena.measure.knn);
     return { name, counts, knn, rows };
   } finally {
     const networks = [...arenas.values()].flatMap((arena) => Object.values(arena.networks));

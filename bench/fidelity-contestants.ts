@@ -4,6 +4,7 @@ import { RecipeSchema } from '../src/pruning/recipe-schema.ts';
 import { best } from '../src/pruning/recipes/best.ts';
 import { bestTuned } from '../src/pruning/recipes/best-tuned.ts';
 import { compact } from '../src/pruning/recipes/compact.ts';
+import { compactTuned } from '../src/pruning/recipes/compact-tuned.ts';
 import { snapvitReference } from '../src/pruning/recipes/snapvit-reference.ts';
 
 /** One row of the tables: a recipe, run at some FLOP shares. */
@@ -21,6 +22,8 @@ export interface Contestant {
   readonly storage: 'fp16' | 'first-byte';
   /** One part of `best` taken away or exchanged. */
   readonly ablation: boolean;
+  /** Fitted on more pictures than the others, as its recipe wants. */
+  readonly morePictures: boolean;
 }
 
 /** How much of the published method's work is done; the rest of its recipe is as shipped. */
@@ -56,9 +59,10 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference', reference),
     units('best, units only', wholeHeads),
     units('compact', compact),
+    { ...units('compact-tuned', compactTuned), morePictures: true },
     joint('best', best),
     joint('best, by dimensions', { ...best, attention: 'dimensions' }),
-    joint('best-tuned', bestTuned),
+    { ...joint('best-tuned', bestTuned), morePictures: true },
     {
       ...joint('best, as served (first byte of each weight)', best),
       retrieval: false,
@@ -102,6 +106,7 @@ function units(name: string, recipe: RecipeInput): Contestant {
     retrieval: true,
     storage: 'fp16',
     ablation: false,
+    morePictures: false,
   };
 }
 

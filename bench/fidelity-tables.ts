@@ -41,7 +41,7 @@ export function document(compared: readonly Compared[], where: string, notes: st
 
 function countsOf({ counts, knn }: Compared): string {
   return (
-    `${counts.fit} calibration photographs to fit on, ${counts.held} held back; of the clothing photographs ${counts.gallery} as ` +
+    `${counts.fit} calibration photographs to fit on (${counts.more} for tuned weights), ${counts.held} held back; of the clothing photographs ${counts.gallery} as ` +
     `the gallery and ${counts.queries} as queries. Full network: k-NN ${knn.toFixed(3)}.`
   );
 }

@@ -11,7 +11,7 @@ import { machine } from './machine.ts';
 /**
  * Compares pruning methods by fidelity, k-NN and cross-budget retrieval on pictures that they were not fitted on.
  *
- *   node bench/fidelity.ts [--model FOLDER]… [--calibration FOLDER] [--labelled FOLDER] [--work FOLDER] [--fit 256] [--held 64]
+ *   node bench/fidelity.ts [--model FOLDER]… [--calibration FOLDER] [--labelled FOLDER] [--work FOLDER] [--fit 256] [--held 64] [--more 176]
  *     [--gallery 120] [--queries 75] [--evaluations 50] [--fitness-images 16] [--ablated 2] [--only NAME]… [--finished] [--quick]
  *     [--json] [--out FOLDER]
  *
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     work: { type: 'string' },
     fit: { type: 'string' },
     held: { type: 'string' },
+    more: { type: 'string' },
     gallery: { type: 'string' },
     queries: { type: 'string' },
     evaluations: { type: 'string' },
@@ -56,6 +57,7 @@ const settings = z
     work: z.string().default(join(import.meta.dirname, '../.cache/fidelity')),
     fit: number(256, 16),
     held: number(64, 16),
+    more: number(176, 0),
     gallery: number(120, 6),
     queries: number(75, 3),
     evaluations: number(50, 2),

@@ -26,7 +26,7 @@ export interface RemoteFlags {
   readonly definition?: string;
 }
 
-const RECIPES = ['quick', 'best', 'best-tuned', 'compact', 'snapvit-reference'];
+const RECIPES = ['quick', 'best', 'best-tuned', 'compact', 'compact-tuned', 'snapvit-reference'];
 const ELSEWHERE = /^(s3:|hf:|timm\/|https?:)/;
 
 /**

@@ -70,16 +70,17 @@ export interface AnalysisModel {
   ): Promise<Gradients>;
 
   /**
-   * Vector-Jacobian products of the pooled embedding of any variant with respect to the biases of `attn.proj` and
-   * `mlp.fc2`, summed over the images. Which tokens merge counts as fixed.
+   * Vector-Jacobian products of the pooled embedding of any variant with respect to `attn.proj` and `mlp.fc2` of its blocks,
+   * summed over the images. Which tokens merge counts as fixed.
    * @param cotangents `[count, embeddingWidth]`, dL/d(embedding) of every image
    */
-  biasGradients(
+  lastLayerGradients(
     pixels: Float32Array,
     count: number,
     cotangents: Float32Array,
     network: AnalysisVariant,
-  ): Promise<BiasGradients>;
+    wanted: LastLayerRequest,
+  ): Promise<LastLayerGradients>;
 
   /**
    * Tokens of the residual stream before the first block.
@@ -135,11 +136,22 @@ export interface GradientRequest {
   readonly centre?: ActivationMeans;
 }
 
-/** Derivatives with respect to what the two halves of every block add, `[D]` per block. */
-export interface BiasGradients {
-  /** dL/d(`attn.proj.bias`) */
+export interface LastLayerRequest {
+  /** Of the weights too, not the biases alone. */
+  readonly weights: boolean;
+}
+
+/** Derivatives with respect to the last layers of the two halves of every block, per block. */
+export interface LastLayerGradients {
+  /** dL/d(bias) `[D]` */
+  readonly biases: BothHalves;
+  /** dL/d(weight) `[kept inputs, D]`, empty where no unit is kept; present when `weights` was asked for. */
+  readonly weights?: BothHalves;
+}
+
+/** One array per block of `attn.proj` and of `mlp.fc2`. */
+export interface BothHalves {
   readonly attention: readonly Float32Array[];
-  /** dL/d(`mlp.fc2.bias`) */
   readonly mlp: readonly Float32Array[];
 }
 

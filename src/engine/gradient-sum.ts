@@ -1,9 +1,9 @@
-import type { VitConfig } from '../vit/index.ts';
-import type { BiasGradients, GradientRequest, Gradients } from './engine.ts';
+import { contextUnits, keptOf, type Variant, type VitConfig } from '../vit/index.ts';
+import type { GradientRequest, Gradients, LastLayerGradients, LastLayerRequest } from './engine.ts';
 
 /**
  * What a chunk of images gives, by name: `embedding`; per block `fc1.i`, `value.i`, `channels.i`, `heads.i` (or `queries.i` and
- * `values.i`), `proj.i` and `fc2.i`, as far as they were asked for.
+ * `values.i`), `proj.bias.i`, `proj.weight.i`, `fc2.bias.i` and `fc2.weight.i`, as far as they were asked for.
  */
 export type TakeOutput = (name: string) => Float32Array;
 
@@ -63,18 +63,36 @@ export class GradientSum {
   }
 }
 
-/** Sums the derivatives of biases over the chunks of a batch. */
-export class BiasGradientSum {
-  readonly gradients: BiasGradients;
+/** Sums the derivatives of last layers over the chunks of a batch. */
+export class LastLayerGradientSum {
+  readonly gradients: LastLayerGradients;
 
-  constructor({ depth, width }: VitConfig) {
-    const perBlock = () => Array.from({ length: depth }, () => new Float32Array(width));
-    this.gradients = { attention: perBlock(), mlp: perBlock() };
+  constructor(config: VitConfig, variant: Variant, { weights }: LastLayerRequest) {
+    const { depth, width } = config;
+    const context = contextUnits(config);
+    const perBlock = (size: (block: number) => number) =>
+      Array.from({ length: depth }, (_, block) => new Float32Array(size(block) * width));
+    this.gradients = {
+      biases: { attention: perBlock(() => 1), mlp: perBlock(() => 1) },
+      ...(weights && {
+        weights: {
+          attention: perBlock((block) => keptOf(config, variant, context.kind, block) * context.width),
+          mlp: perBlock((block) => keptOf(config, variant, 'channels', block)),
+        },
+      }),
+    };
   }
 
   add(take: TakeOutput): void {
-    for (const [block, sum] of this.gradients.attention.entries()) accumulate(sum, take, `proj.${block}`);
-    for (const [block, sum] of this.gradients.mlp.entries()) accumulate(sum, take, `fc2.${block}`);
+    const { biases, weights } = this.gradients;
+    const add = (sums: readonly Float32Array[] | undefined, name: string) => {
+      for (const [block, sum] of (sums ?? []).entries())
+        if (sum.length > 0) accumulate(sum, take, `${name}.${block}`);
+    };
+    add(biases.attention, 'proj.bias');
+    add(biases.mlp, 'fc2.bias');
+    add(weights?.attention, 'proj.weight');
+    add(weights?.mlp, 'fc2.weight');
   }
 }
 

@@ -10,11 +10,12 @@ export type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
-  BiasGradients,
   ElasticModel,
   EmbedOptions,
   GradientRequest,
   Gradients,
+  LastLayerGradients,
+  LastLayerRequest,
 } from './engine.ts';
 export { ladderOptions, PRECISIONS, type PrecisionChoice } from './ladder-options.ts';
 export {

@@ -6,6 +6,7 @@ import { type Recipe, type RecipeInput, RecipeSchema } from './recipe-schema.ts'
 import { best } from './recipes/best.ts';
 import { bestTuned } from './recipes/best-tuned.ts';
 import { compact } from './recipes/compact.ts';
+import { compactTuned } from './recipes/compact-tuned.ts';
 import { quick } from './recipes/quick.ts';
 import { snapvitReference } from './recipes/snapvit-reference.ts';
 
@@ -14,6 +15,7 @@ export const SHIPPED_RECIPES: Readonly<Record<string, RecipeInput>> = {
   best,
   'best-tuned': bestTuned,
   compact,
+  'compact-tuned': compactTuned,
   quick,
   'snapvit-reference': snapvitReference,
 };

@@ -110,3 +110,11 @@ export async function cropPixels(
   }
   return pixels;
 }
+
+/** Left and right swapped. @param pixels rows of `width` numbers, as `[3, size, size]` has them */
+export function mirrored(pixels: Float32Array, width: number): Float32Array {
+  return pixels.map((_, at) => {
+    const column = at % width;
+    return pixels[at - column + (width - 1 - column)] ?? 0;
+  });
+}

@@ -43,6 +43,7 @@ async function run(work: string, queries: number) {
     work: join(folder, work),
     fit: 8,
     held: 4,
+    more: 0,
     gallery: 4,
     queries,
     evaluations: 2,

@@ -63,6 +63,14 @@ describe('calibration images', () => {
     expect(await shades((await read({ seed: 2 })).fit)).not.toEqual(fit);
   });
 
+  it('hold the same pictures back however many are fitted on, and fit on the same ones first', async () => {
+    await addPictures(12);
+    const [fewer, more] = [await read(), await read({ fit: 9 })];
+    expect(await shades(more.held)).toEqual(await shades(fewer.held));
+    expect((await shades(more.fit)).slice(0, 6)).toEqual(await shades(fewer.fit));
+    expect(more.fit.count).toBe(9);
+  });
+
   it('are found in folders inside the folder', async () => {
     await mkdir(join(folder, 'a'));
     await addPicture('a/x.png', 5);

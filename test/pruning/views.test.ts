@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../src/pruning/random.ts';
-import { cropPixels, planViews, randomCrop, type ViewSettings } from '../../src/pruning/views.ts';
+import { cropPixels, mirrored, planViews, randomCrop, type ViewSettings } from '../../src/pruning/views.ts';
 import { tinyConfig } from '../support/tiny-vit.ts';
 
 const SETTINGS: ViewSettings = {
@@ -98,5 +98,11 @@ describe('the pixels of a crop', () => {
       const expected = (byte / 255 - mean[0]) / std[0];
       expect(Math.abs((pixels[half * size + x] ?? 0) - expected)).toBeLessThan(1.01 / 255 / std[0]);
     }
+  });
+});
+
+describe('a mirrored picture', () => {
+  it('has every row backwards', () => {
+    expect([...mirrored(Float32Array.of(1, 2, 3, 4, 5, 6), 3)]).toEqual([3, 2, 1, 6, 5, 4]);
   });
 });

@@ -42,7 +42,7 @@ export function prune(console: Console): Command {
     .option('--name <id>', 'name it is published under (default: the last part of --model)')
     .option(
       '--recipe <name|file>',
-      'quick, best, best-tuned, compact, snapvit-reference, or a YAML or JSON file',
+      'quick, best, best-tuned, compact, compact-tuned, snapvit-reference, or a YAML or JSON file',
       'best',
     )
     .addOption(

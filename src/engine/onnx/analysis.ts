@@ -15,11 +15,12 @@ import type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
-  BiasGradients,
   GradientRequest,
   Gradients,
+  LastLayerGradients,
+  LastLayerRequest,
 } from '../engine.ts';
-import { BiasGradientSum, GradientSum } from '../gradient-sum.ts';
+import { GradientSum, LastLayerGradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network-tensors.ts';
 import { backwardGraph } from './backward.ts';
 import { forwardGraph, tokensGraph } from './forward.ts';
@@ -163,24 +164,26 @@ class OnnxAnalysis implements AnalysisModel {
     return sum.gradients;
   }
 
-  async biasGradients(
+  async lastLayerGradients(
     pixels: Float32Array,
     count: number,
     cotangents: Float32Array,
     network: AnalysisVariant,
-  ): Promise<BiasGradients> {
+    wanted: LastLayerRequest,
+  ): Promise<LastLayerGradients> {
     const { config } = this;
     const width = config.embeddingWidth;
     checkLength('The cotangents', cotangents.length, count, width);
     const structure = structureOf(config, network.variant);
-    const call = this.#call(`biases ${structureKey(structure)}`, network, () =>
-      backwardGraph(config, { biases: true }, structure),
+    const lastLayers = wanted.weights ? 'weights' : 'biases';
+    const call = this.#call(`${lastLayers} ${structureKey(structure)}`, network, () =>
+      backwardGraph(config, { lastLayers }, structure),
     );
     const batches = {
       pixels: this.#pixelBatch(pixels, count),
       cotangents: { data: cotangents, dims: [width] },
     };
-    const sum = new BiasGradientSum(config);
+    const sum = new LastLayerGradientSum(config, network.variant, wanted);
     for await (const { outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
       sum.add((name) => floats(outputs, name));
     }

@@ -2,6 +2,7 @@ import { contextUnits, type VitConfig } from '../../vit/index.ts';
 import { attentionBias, type DifferentiableAttention, differentiableAttention } from './attention.ts';
 import { mergeCounts } from './forward.ts';
 import { GraphBuilder, type Value } from './graph.ts';
+import { weightGradient } from './layers.ts';
 import { type DifferentiableMerge, differentiableMerge } from './merging.ts';
 import { type Hidden, hiddenChannels, hiddenGradient, mlpBias, projectHidden } from './mlp.ts';
 import { pool } from './pooling.ts';
@@ -16,8 +17,8 @@ export interface DerivativeKinds {
   readonly gates?: boolean;
   /** Gates close onto mean activations, given as inputs. */
   readonly centred?: boolean;
-  /** Of the biases of `attn.proj` and `mlp.fc2`. */
-  readonly biases?: boolean;
+  /** Of the biases of `attn.proj` and `mlp.fc2`, or of their weights too. */
+  readonly lastLayers?: 'biases' | 'weights' | undefined;
 }
 
 /** A block's forward pass; parts that the structure leaves out are absent. */
@@ -32,7 +33,8 @@ interface BlockTape {
  *
  * Inputs besides those of the forward graph: `cotangents` `[n, embeddingWidth]`; when centred `means.i.heads` `[H * dh]`
  * and `means.i.channels` `[M]`. Outputs: `embedding`; per block with `weights` `fc1.i` `[M, D]` and `value.i` `[H * dh, D]`, and
- * with `biases` `proj.i` and `fc2.i` `[D]`, all summed over the batch; with `gates` `channels.i` `[n, M]` and `heads.i` `[n, H]`, or
+ * with `lastLayers` `proj.bias.i` and `fc2.bias.i` `[D]`, perhaps `proj.weight.i` and `fc2.weight.i` `[kept inputs, D]`, all summed
+ * over the batch; with `gates` `channels.i` `[n, M]` and `heads.i` `[n, H]`, or
  * `queries.i` and `values.i` `[n, dh]` where dimensions are units.
  * @param structure of the full network where weights or gates are asked for
  */
@@ -82,13 +84,19 @@ function blockBackward(
   kinds: DerivativeKinds,
 ): Value {
   const { g, config } = scope;
-  const bias = (name: string, rows: Value) =>
-    g.output(name, g.op('ReduceSum', [rows, g.ints(0)], { keepdims: 0 }), 'float', [config.width]);
-  if (kinds.biases) bias(`fc2.${block}`, gradient);
+  const lastLayer = (name: string, output: Value, input: Value | undefined, inputs: string) => {
+    if (!kinds.lastLayers) return;
+    const sum = g.op('ReduceSum', [output, g.ints(0)], { keepdims: 0 });
+    g.output(`${name}.bias.${block}`, sum, 'float', [config.width]);
+    if (kinds.lastLayers === 'biases' || input === undefined) return;
+    // The weight is input-first.
+    g.output(`${name}.weight.${block}`, weightGradient(g, input, output), 'float', [inputs, config.width]);
+  };
+  lastLayer('fc2', gradient, mlp?.hidden, `m${block}`);
   const hidden = mlp && hiddenGradient(scope, block, gradient);
   const before = mlp && hidden ? g.op('Add', [gradient, mlp.inputGradient(hidden)]) : gradient;
   const middle = merge ? merge.backward(before) : before;
-  if (kinds.biases) bias(`proj.${block}`, middle);
+  lastLayer('proj', middle, attention?.context, `a${block}`);
   if (!attention) return middle;
   const context = attention.contextGradient(middle);
   if (mlp && hidden) unitGradients(scope, stream, block, { attention, mlp, context, hidden }, kinds);

@@ -6,16 +6,17 @@ import type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
-  BiasGradients,
   GradientRequest,
   Gradients,
+  LastLayerGradients,
+  LastLayerRequest,
 } from '../engine.ts';
-import { BiasGradientSum, GradientSum } from '../gradient-sum.ts';
+import { GradientSum, LastLayerGradientSum } from '../gradient-sum.ts';
 import { checkLength, checkTensors } from '../network-tensors.ts';
 import { attentionContext } from './attention.ts';
 import { loadBackend, type Tf, type TfjsBackend } from './backend.ts';
 import { forward } from './forward.ts';
-import { biasJacobians, isOfWeight, vectorJacobians } from './gradients.ts';
+import { isOfWeight, lastLayerJacobians, vectorJacobians } from './gradients.ts';
 import { hiddenChannels } from './mlp.ts';
 import { registerGradients } from './register-gradients.ts';
 import type { Scope, Stream } from './scope.ts';
@@ -138,18 +139,19 @@ class TfjsAnalysis implements AnalysisModel {
     return result.gradients;
   }
 
-  async biasGradients(
+  async lastLayerGradients(
     pixels: Float32Array,
     count: number,
     cotangents: Float32Array,
     network: AnalysisVariant,
-  ): Promise<BiasGradients> {
+    wanted: LastLayerRequest,
+  ): Promise<LastLayerGradients> {
     const { embeddingWidth } = this.config;
     checkLength('The cotangents', cotangents.length, count, embeddingWidth);
     const batches = [this.#pixelBatch(pixels, count), { data: cotangents, dims: [embeddingWidth] }] as const;
-    const sum = new BiasGradientSum(this.config);
+    const sum = new LastLayerGradientSum(this.config, network.variant, wanted);
     const compute = (scope: Scope, [images, given]: Parts) =>
-      biasJacobians(scope, images, given ?? images, network.variant);
+      lastLayerJacobians(scope, images, given ?? images, { variant: network.variant, ...wanted });
     for await (const { values } of this.#chunks(network, count, CHUNK.backward, batches, compute))
       sum.add((name) => values[name] ?? missing(name));
     return sum.gradients;

@@ -7,7 +7,7 @@ import {
   unitKinds,
   type Variant,
 } from '../../vit/index.ts';
-import type { ActivationMeans, GradientRequest } from '../engine.ts';
+import type { ActivationMeans, GradientRequest, LastLayerRequest } from '../engine.ts';
 import { forward, type Merge, type Taps } from './forward.ts';
 import { canonicalGradient } from './layout.ts';
 import { applyMerge, type ChosenMerge, chooseMerge } from './merging.ts';
@@ -57,20 +57,25 @@ export function isOfWeight(name: string): boolean {
 }
 
 /**
- * Derivatives of the variant's embedding with respect to the biases that its halves of blocks add.
- * @returns per block `proj.i` and `fc2.i`, `[D]`, summed over the images
+ * Derivatives of the variant's embedding with respect to the last layers of its halves of blocks.
+ * @returns per block `proj.bias.i` and `fc2.bias.i`, `[D]`, and with `weights` `proj.weight.i` and `fc2.weight.i`, `[kept inputs, D]`,
+ *   where any is kept; summed over the images
  */
-export function biasJacobians(
+export function lastLayerJacobians(
   scope: Scope,
   pixels: Tensor,
   cotangents: Tensor,
-  variant: Variant,
+  { variant, weights }: LastLayerRequest & { readonly variant: Variant },
 ): Record<string, Tensor> {
   const { tf, config, at } = scope;
   const inputs = new Map<string, Tensor>();
   for (let block = 0; block < config.depth; block++) {
-    inputs.set(`proj.${block}`, at(`blocks.${block}.attn.proj.bias`));
-    inputs.set(`fc2.${block}`, at(`blocks.${block}.mlp.fc2.bias`));
+    inputs.set(`proj.bias.${block}`, at(`blocks.${block}.attn.proj.bias`));
+    inputs.set(`fc2.bias.${block}`, at(`blocks.${block}.mlp.fc2.bias`));
+    if (weights && variant.heads[block])
+      inputs.set(`proj.weight.${block}`, at(`blocks.${block}.attn.proj.weight`));
+    if (weights && variant.channels[block])
+      inputs.set(`fc2.weight.${block}`, at(`blocks.${block}.mlp.fc2.weight`));
   }
   // Tokens are chosen in a run that nothing is differentiated in.
   const chosen: ChosenMerge[] = [];

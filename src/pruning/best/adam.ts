@@ -5,14 +5,14 @@ const EPSILON = 1e-8;
 /** Adam (Kingma & Ba 2015, algorithm 1) on arrays that it changes in place. */
 export class Adam {
   readonly #parameters: readonly Float32Array[];
-  readonly #first: readonly Float64Array[];
-  readonly #second: readonly Float64Array[];
+  readonly #first: readonly Float32Array[];
+  readonly #second: readonly Float32Array[];
   #steps = 0;
 
   constructor(parameters: readonly Float32Array[]) {
     this.#parameters = parameters;
-    this.#first = parameters.map(({ length }) => new Float64Array(length));
-    this.#second = parameters.map(({ length }) => new Float64Array(length));
+    this.#first = parameters.map(({ length }) => new Float32Array(length));
+    this.#second = parameters.map(({ length }) => new Float32Array(length));
   }
 
   /** @param gradients of the parameters, in their order */

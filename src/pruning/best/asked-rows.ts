@@ -1,6 +1,6 @@
 import type { VitConfig } from '../../vit/index.ts';
 import { range } from '../ordered.ts';
-import type { Target } from './strength.ts';
+import type { Target } from './target.ts';
 
 /** Rows of the projection by which a block asks: what its query and key weights are made of. */
 export interface AskedRows {

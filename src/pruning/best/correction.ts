@@ -1,38 +1,31 @@
-import {
-  feasibleMerge,
-  keptOf,
-  prefixTokens,
-  type Tensor,
-  type TensorMap,
-  unitCount,
-} from '../../vit/index.ts';
+import { feasibleMerge, prefixTokens, type Tensor, type TensorMap } from '../../vit/index.ts';
 import type { Correction, PruningContext } from '../contracts.ts';
 import { range } from '../ordered.ts';
 import {
   advance,
   allActivations,
   firstStream,
-  inputUnits,
   type LastLayer,
   lastLayer,
   layerName,
-  type Part,
   type Stream,
 } from '../residual.ts';
 import { activationMeans } from './activation-means.ts';
-import { tuneBiases } from './bias-tuning.ts';
 import { absorbMeans } from './mean-absorption.ts';
 import type { RegressionPiece } from './moments.ts';
 import { ridgeChange } from './ridge.ts';
 import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from './settings.ts';
-import { bestStrength, createTrial, type Target, type Trial } from './strength.ts';
+import { bestStrength, createTrial, type Trial } from './strength.ts';
+import { keptInputs, lastLayerShape, type Place, type Target } from './target.ts';
 import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';
+import { tuneLastLayers } from './tuning.ts';
 
 /**
  * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
  * network's after each of them: ridge regression towards the original weights on the level's own stream, tokens
  * weighted by `1 / |stream|^2` because a LayerNorm follows. Tokens that the level merges are compared with the mean of the
- * full network's tokens that they stand for. With `epochs` the biases are tuned after it, by the level's embeddings.
+ * full network's tokens that they stand for. With `epochs` biases, or weights too, are tuned
+ * after it, by the level's embeddings.
  */
 export function bestCorrection(given: unknown): Correction {
   const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
@@ -56,27 +49,22 @@ export function bestCorrection(given: unknown): Correction {
   };
 }
 
-/** The level with its biases tuned on all pictures but those of the trial, where that is better in the trial. */
+/** The level with its last layers tuned on all pictures but those of the trial, where that is better in the trial. */
 async function tuned(
   context: PruningContext,
   target: Target,
   { tensors, trial }: { readonly tensors: TensorMap; readonly trial: Trial },
-  { epochs, rate, trials, images }: CorrectionSettings,
+  { epochs, rate, tune, trials, images }: CorrectionSettings,
 ): Promise<TensorMap> {
   if (epochs === 0) return tensors;
   const { count } = context.images.fit;
   const pictures = range(count).filter((index) => index < images || index >= images + trials);
-  const changed = await tuneBiases(context, target, tensors, { epochs, rate, pictures });
+  const changed = await tuneLastLayers(context, target, tensors, { epochs, rate, tune, pictures });
   return (await trial(changed)) > (await trial(tensors)) ? changed : tensors;
 }
 
 /** Of few calibration images this share is fitted on and the rest decides how far to go. */
 const FITTED_SHARE = 0.75;
-
-interface Place {
-  readonly block: number;
-  readonly part: Part;
-}
 
 /** The changed tensors, as the regression has them. */
 async function fittedTensors(
@@ -99,7 +87,7 @@ async function fittedTensors(
       const place = { block, part };
       const all = await allActivations(context, full, place);
       full = await advance(full, all, lastLayer(config, tensors, place));
-      const kept = keptInputs(context, target, place);
+      const kept = keptInputs(config, target, place);
       const layer = cut(lastLayer(config, tensors, place, target.units), kept.inputs);
       const inputs = await ownActivations(context, target, own, place);
       changed ||= kept.inputs < kept.all;
@@ -120,15 +108,6 @@ async function fittedTensors(
     }
   }
   return corrected;
-}
-
-function keptInputs(
-  { config }: PruningContext,
-  { variant }: Target,
-  { block, part }: Place,
-): { inputs: number; all: number } {
-  const { kind, width } = inputUnits(config, part);
-  return { inputs: keptOf(config, variant, kind, block) * width, all: unitCount(config, kind) * width };
 }
 
 function cut(layer: LastLayer, inputs: number): LastLayer {
@@ -230,8 +209,7 @@ function put(
   { inputs, weight, bias }: LastLayer,
 ): void {
   const name = layerName(block, part);
-  const { width } = inputUnits(config, part);
-  const shape = part === 'attention' ? [inputs / width, width, config.width] : [inputs, config.width];
+  const shape = [...lastLayerShape(config, part, inputs)];
   if (inputs > 0) corrected.set(`${name}.weight`, { shape, data: weight });
   corrected.set(`${name}.bias`, { shape: [config.width], data: bias });
 }

@@ -37,9 +37,11 @@ export const CorrectionSettingsSchema = z.strictObject({
   trials: count.default(32),
   /** Levels that are as true as this without it are left alone: they are stored without tensors of their own. */
   enough: z.number().default(0.99),
-  /** Times that the pictures for fitting are gone through to tune biases by the level's own embeddings; 0: not at all. */
+  /** Times that the pictures for fitting are gone through to tune the level by its own embeddings; 0: not at all. */
   epochs: z.number().int().nonnegative().default(0),
-  /** Highest step of that tuning, in units of the residual stream. */
+  /** What is tuned: the biases of `attn.proj` and `mlp.fc2`; or their weights too, on random crops. */
+  tune: z.enum(['biases', 'weights']).default('biases'),
+  /** Highest step of that tuning. */
   rate: z.number().positive().default(5e-4),
 });
 export type CorrectionSettings = z.infer<typeof CorrectionSettingsSchema>;

@@ -1,16 +1,11 @@
-import type { Tensor, TensorMap, UnitOrder, Variant, VitConfig } from '../../vit/index.ts';
+import type { Tensor, TensorMap, UnitOrder, VitConfig } from '../../vit/index.ts';
 import type { ImageSet, PruningContext } from '../contracts.ts';
 import { embedImages, rowCosines } from '../fidelity.ts';
 import { inputUnits } from '../residual.ts';
+import type { Target } from './target.ts';
 
 /** Parts of the way from the original weights to the fitted ones that are tried. */
 const STRENGTHS = [1, 0.75, 0.5, 0.25];
-
-/** What a level is cut to, in which order of units. */
-export interface Target {
-  readonly variant: Variant;
-  readonly units: UnitOrder;
-}
 
 /** How true a level with some tensors replaced is to the full network, on pictures that nothing was fitted on. */
 export type Trial = (replaced: TensorMap) => Promise<number>;

@@ -3,7 +3,7 @@ import { product } from '../linear/products.ts';
 import { range } from '../ordered.ts';
 import { askedRows } from './asked-rows.ts';
 import { clsAttention } from './cls-attention.ts';
-import type { Target } from './strength.ts';
+import type { Target } from './target.ts';
 
 /** Tokens of some images after merging. */
 export interface MergedTokens {

@@ -1,9 +1,11 @@
 import type { RecipeInput } from '../recipe-schema.ts';
 import { best } from './best.ts';
+import { tuned } from './tuned.ts';
 
-/** `best`, and the biases of its levels tuned by their embeddings: for the smallest levels, where there is time. */
+/** `best`, and the weights of its levels tuned by their embeddings: the truest levels, for whom an hour of pruning is not long. */
 export const bestTuned: RecipeInput = {
   ...best,
   name: 'best-tuned',
-  correction: { kind: 'best', settings: { epochs: 3 } },
+  images: tuned.images,
+  correction: { kind: 'best', settings: tuned.correction },
 };

@@ -173,11 +173,11 @@ export function gradientSuite(
       }
     });
 
-    it.each([
+    describe.each([
       ['the full network', { merges: false, part: false }],
       ['a variant that merges', { merges: true, part: false }],
       ['a variant without some units, and some halves', { merges: true, part: true }],
-    ])('match central differences of biases of %s', async (_, { merges, part }) => {
+    ])('of last layers of %s', (_, { merges, part }) => {
       const full = fullVariant(config);
       const some = (kind: UnitKind) =>
         perBlock((block) => (part ? SOME[kind][block] : undefined) ?? keptOf(config, full, kind, block));
@@ -186,15 +186,39 @@ export function gradientSuite(
         ...Object.fromEntries(unitKinds(config).map((kind) => [kind, some(kind)])),
         merge: full.merge.map((none, block) => (merges ? (MERGED[block] ?? none) : none)),
       };
-      const found = await model.biasGradients(pixels, IMAGES, cotangents, { variant });
-      const attended = attention(variant);
-      const pairs = Array.from({ length: PROBES }, () => {
-        const [block, element, part] = [probe(config.depth), probe(config.width), probe(2)];
-        const name = `blocks.${block}.${part === 0 ? 'attn.proj' : 'mlp.fc2'}.bias`;
-        const own = (part === 0 ? found.attention : found.mlp)[block]?.[element] ?? Number.NaN;
-        return [own, byDifference(name, element, variant, attended)];
+      const halves = [
+        { half: 'attention', layer: 'attn.proj', ...contextUnits(config) },
+        { half: 'mlp', layer: 'mlp.fc2', kind: 'channels', width: 1 },
+      ] as const;
+
+      it.each(['biases', 'weights'] as const)('match central differences of %s', async (of) => {
+        const weights = of === 'weights';
+        const found = await model.lastLayerGradients(pixels, IMAGES, cotangents, { variant }, { weights });
+        const attended = attention(variant);
+        const pairs = Array.from({ length: 2 * PROBES }, () => {
+          const { half, layer, kind, width } = halves[probe(2)] ?? halves[0];
+          const block = probe(config.depth);
+          const inputs = weights ? keptOf(config, variant, kind, block) * width : 1;
+          const own = found[of]?.[half][block];
+          expect(own?.length).toBe(inputs * config.width);
+          if (!own?.length) return [];
+          const element = probe(own.length);
+          const name = `blocks.${block}.${layer}.${weights ? 'weight' : 'bias'}`;
+          return [own[element] ?? Number.NaN, byDifference(name, element, variant, attended)];
+        }).filter(({ length }) => length > 0);
+        expect(pairs.length).toBeGreaterThan(PROBES / 2);
+        expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
       });
-      expect(relativeError(pairs.map(first), pairs.map(second))).toBeLessThan(TOLERANCE);
+
+      it('have weights only where they were asked for, and the same biases', async () => {
+        const [alone, both] = await Promise.all(
+          [false, true].map((weights) =>
+            model.lastLayerGradients(pixels, IMAGES, cotangents, { variant }, { weights }),
+          ),
+        );
+        expect(alone?.weights).toBeUndefined();
+        expect(alone?.biases).toEqual(both?.biases);
+      });
     });
 
     it('centre gates on mean activations by what a constant activation would have added', async () => {

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Adam } from '../../../src/pruning/best/adam.ts';
-import { tuneBiases } from '../../../src/pruning/best/bias-tuning.ts';
 import { bestCorrection } from '../../../src/pruning/best/correction.ts';
 import { cosineCotangents } from '../../../src/pruning/best/cosine-cotangents.ts';
+import { tuneLastLayers } from '../../../src/pruning/best/tuning.ts';
+import type { ImageSet } from '../../../src/pruning/contracts.ts';
 import { embedImages, rowCosines } from '../../../src/pruning/fidelity.ts';
 import { createRandom } from '../../../src/pruning/random.ts';
 import { fullVariant, type TensorMap } from '../../../src/vit/index.ts';
@@ -61,10 +62,10 @@ describe('the derivative of a cosine', () => {
 });
 
 describe('tuning biases', () => {
-  const settings = { epochs: 8, rate: 0.01, pictures };
+  const settings = { epochs: 8, rate: 0.01, tune: 'biases', pictures } as const;
 
   it('brings the embeddings of a level that merges and prunes closer, on other pictures too', async () => {
-    const tuned = await tuneBiases(context, target, new Map(), settings);
+    const tuned = await tuneLastLayers(context, target, new Map(), settings);
     expect([...tuned.keys()].every((name) => /^blocks\.\d+\.(attn\.proj|mlp\.fc2)\.bias$/.test(name))).toBe(
       true,
     );
@@ -77,9 +78,9 @@ describe('tuning biases', () => {
   it('leaves the tensors that it starts from alone, and gives the same bits every time', async () => {
     const bias = Float32Array.from({ length: config.width }, (_, k) => k / 100);
     const start = new Map([['blocks.0.attn.proj.bias', { shape: [config.width], data: bias.slice() }]]);
-    const once = await tuneBiases(context, target, start, { ...settings, epochs: 1 });
+    const once = await tuneLastLayers(context, target, start, { ...settings, epochs: 1 });
     expect(start.get('blocks.0.attn.proj.bias')?.data).toEqual(bias);
-    expect(await tuneBiases(context, target, start, { ...settings, epochs: 1 })).toEqual(once);
+    expect(await tuneLastLayers(context, target, start, { ...settings, epochs: 1 })).toEqual(once);
   });
 
   it('is a part of the correction that can only help on the pictures of its trial', async () => {
@@ -90,5 +91,64 @@ describe('tuning biases', () => {
     const trial = { count: 6, pixels, picture: images.fit.picture };
     expect(await fidelity(some, trial, 6)).toBeGreaterThan(await fidelity(none, trial, 6));
     expect(wild).toEqual(none);
+  });
+});
+
+describe('tuning weights', () => {
+  const settings = { epochs: 6, rate: 0.003, tune: 'weights', pictures } as const;
+
+  it('brings embeddings closer, those of whole pictures and of other pictures too', async () => {
+    const start = await fidelity(new Map(), images.held, 12);
+    const tuned = await tuneLastLayers(context, target, new Map(), settings);
+    expect(1 - (await fidelity(tuned))).toBeLessThan(0.8 * (1 - (await fidelity(new Map()))));
+    expect(await fidelity(tuned, images.held, 12)).toBeGreaterThan(start);
+  });
+
+  it('tunes what the level keeps of every last layer, and nothing where no unit is kept', async () => {
+    const variant = { heads: [2, 0, 2, 3], channels: [14, 16, 0, 15], merge: [0, 2, 0, 0] };
+    const tuned = await tuneLastLayers(context, { variant, units }, new Map(), { ...settings, epochs: 1 });
+    const shapes = Object.fromEntries(
+      [...tuned].filter(([name]) => name.endsWith('.weight')).map(([name, { shape }]) => [name, shape]),
+    );
+    const { headDim, width } = config;
+    expect(shapes).toEqual({
+      'blocks.0.attn.proj.weight': [2, headDim, width],
+      'blocks.0.mlp.fc2.weight': [14, width],
+      'blocks.1.mlp.fc2.weight': [16, width],
+      'blocks.2.attn.proj.weight': [2, headDim, width],
+      'blocks.3.attn.proj.weight': [3, headDim, width],
+      'blocks.3.mlp.fc2.weight': [15, width],
+    });
+    expect([...tuned.keys()].filter((name) => name.endsWith('.bias'))).toHaveLength(2 * config.depth);
+  });
+
+  it('shows crops, not the pictures as they are measured, and the same ones every time', async () => {
+    const seen: string[] = [];
+    const fit: ImageSet = {
+      ...images.fit,
+      pixels: () => Promise.reject(new Error('whole pictures were asked for')),
+      picture: (index) => {
+        seen.push(String(index));
+        return images.fit.picture(index);
+      },
+    };
+    const watched = { ...context, images: { ...images, fit } };
+    const once = await tuneLastLayers(watched, target, new Map(), { ...settings, epochs: 2 });
+    expect(seen.toSorted()).toEqual([...pictures, ...pictures].map(String).toSorted());
+    expect(await tuneLastLayers(context, target, new Map(), { ...settings, epochs: 2 })).toEqual(once);
+  });
+
+  it('starts from the weights in the order of the units, and leaves them alone', async () => {
+    const reversed = {
+      heads: units.heads.map((order) => order.toReversed()),
+      channels: units.channels.map((order) => order.toReversed()),
+    };
+    const still = { ...settings, epochs: 1, rate: 1e-9 };
+    const tuned = await tuneLastLayers(context, { ...target, units: reversed }, new Map(), still);
+    const original = context.tensors.get('blocks.0.mlp.fc2.weight');
+    const last = original?.data.slice(-config.width);
+    const first = tuned.get('blocks.0.mlp.fc2.weight')?.data.slice(0, config.width);
+    expect(first?.every((value, d) => Math.abs(value - (last?.[d] ?? Number.NaN)) < 1e-6)).toBe(true);
+    expect(tuned.get('blocks.0.mlp.fc2.weight')?.data.buffer).not.toBe(original?.data.buffer);
   });
 });
