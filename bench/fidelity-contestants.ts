@@ -59,10 +59,10 @@ export function contestants(scale: Scale): Contestant[] {
     units('snapvit-reference', reference),
     units('best, units only', wholeHeads),
     units('compact', compact),
-    { ...units('compact-tuned', compactTuned), morePictures: true },
+    onMorePictures(units('compact-tuned', compactTuned)),
     joint('best', best),
     joint('best, by dimensions', { ...best, attention: 'dimensions' }),
-    { ...joint('best-tuned', bestTuned), morePictures: true },
+    onMorePictures(joint('best-tuned', bestTuned)),
     {
       ...joint('best, as served (first byte of each weight)', best),
       retrieval: false,
@@ -79,6 +79,7 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedUnits('units: no weight on [CLS]', correction({ pooledShare: 1 / 197 })),
     ablatedUnits('compact: order by scores alone', { criterion: best.criterion }, compact),
     ablatedUnits('compact: one ridge, 64 pictures', { correction: best.correction }, compact),
+    onMorePictures(ablatedUnits('compact-tuned: not tuned', untuned(compactTuned), compactTuned)),
     ablatedJoint('joint: no correction', none),
     ablatedJoint('joint: tokens only', path({ units: false })),
     ablatedJoint('joint: schedules not searched', path({ candidates: 0 })),
@@ -86,6 +87,7 @@ export function contestants(scale: Scale): Contestant[] {
     ablatedJoint('joint: tokens merge without regard to [CLS]', {
       merging: { rows: 0.5, sizes: 0.05, attention: 0 },
     }),
+    onMorePictures(ablatedJoint('best-tuned: not tuned', untuned(bestTuned), bestTuned)),
   ];
 }
 
@@ -119,9 +121,19 @@ function ablatedUnits(name: string, changes: Parts, from: RecipeInput = wholeHea
   return { ...whole, measured: ABLATED_UNIT_SHARES, retrieval: false, ablation: true };
 }
 
-function ablatedJoint(name: string, changes: Parts): Contestant {
-  const whole = joint(name, { ...best, ...changes });
+function ablatedJoint(name: string, changes: Parts, from: RecipeInput = best): Contestant {
+  const whole = joint(name, { ...from, ...changes });
   return { ...whole, measured: ABLATED_JOINT_SHARES, retrieval: false, ablation: true };
+}
+
+function onMorePictures(contestant: Contestant): Contestant {
+  return { ...contestant, morePictures: true };
+}
+
+/** The correction of a recipe without the tuning after it. */
+function untuned({ correction }: RecipeInput): Parts {
+  if (correction.kind !== 'best') throw new RangeError('only the correction "best" tunes');
+  return { correction: { ...correction, settings: { ...correction.settings, epochs: 0 } } };
 }
 
 function scaledReference({ fit, evaluations, fitnessImages }: Scale): RecipeInput {
