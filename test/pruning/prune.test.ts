@@ -49,7 +49,10 @@ const COMPACT: RecipeInput = {
   ...compact,
   images: { fit: 8, held: 4 },
   criterion: { kind: 'best', settings: { projections: 2, measured: 3 } },
-  correction: { kind: 'best', settings: { images: 6, trials: 2, ridge: [0.1, 1, 10] } },
+  correction: {
+    kind: 'best',
+    settings: { images: 6, trials: 2, ridge: [0.1, 1, 10], epochs: 2, tune: 'weights' },
+  },
 };
 
 function evolution() {
@@ -200,7 +203,14 @@ describe('prune', () => {
 
   it.each([
     { what: 'with tokens', recipe: { ...BEST, attention: 'dimensions' as const }, order: [] },
-    { what: 'compact', recipe: COMPACT, order: [['order of units', 30]] as const },
+    {
+      what: 'compact, tuned',
+      recipe: COMPACT,
+      order: [
+        ['order of units', 30],
+        ['tune a level', 1],
+      ] as const,
+    },
   ])(
     'by dimensions gives nested levels, the same digest twice, and when stopped and started again: $what',
     async (at) => {
