@@ -58,13 +58,7 @@ export function onError(log: (problem: Problem, requestId: string) => void) {
     const notes = c.get('notes');
     if (notes) notes.code = problem.code;
     if (problem.code === 'internal-error') log(problem, requestId);
-    const response = problemResponse(problem, requestId);
-    // What was told before the failure stays told.
-    for (const name of ['RateLimit', 'RateLimit-Policy', 'Vary']) {
-      const value = c.res.headers.get(name);
-      if (value) response.headers.set(name, value);
-    }
-    return response;
+    return problemResponse(problem, requestId);
   };
 }
 

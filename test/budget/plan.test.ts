@@ -144,7 +144,15 @@ describe('the choice of a level', () => {
     const tier = { floor: { fidelity: 0.8 } };
     expect(chosen({}, { allowance: 1, tier })[0]).toBe(1);
     expect(chosen({ fidelity: term(0.95) }, { allowance: 1 })[0]).toBe(2);
-    expect(chosen({ flops: term(0.25) }, { tier })[0]).toBe(0);
+  });
+
+  it("lets a caller waive the tier's floor by naming a size or a level, but not by a target", () => {
+    const tier = { floor: { fidelity: 0.8 } };
+    expect(chosen({ flops: term(0.25) }, { tier })).toEqual([0, 'flops']);
+    expect(chosen({ gflops: term(2.5) }, { tier })).toEqual([0, 'flops']);
+    expect(chosen({ level: term(0) }, { tier })).toEqual([0, 'level']);
+    expect(chosen({ latency: term(1) }, { tier })).toEqual([1, 'latency']);
+    expect(chosen({ deadline: term(1) }, { tier })).toEqual([1, 'latency']);
   });
 
   it("keeps a tier's ceiling of fidelity, of which every ladder leaves something", () => {

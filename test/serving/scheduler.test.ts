@@ -95,6 +95,24 @@ describe('the queue', () => {
     await Promise.all([...busy, ...late]);
   });
 
+  it('gives a tier that comes back from idle no credit for the time in which it asked for nothing', async () => {
+    const tiers = parseTiers({ tiers: { busy: {}, returning: {} } });
+    const scheduler = new Scheduler(tiers, clock);
+    const budget = { level: term(0) };
+    const once = send(scheduler, 100, budget, 'returning');
+    await clock.run();
+    const busy = Array.from({ length: 60 }, (_, i) => send(scheduler, i, budget, 'busy'));
+    await clock.run(200);
+    const returning = Array.from({ length: 20 }, (_, i) => send(scheduler, 101 + i, budget, 'returning'));
+    runs.length = 0;
+    await clock.run(200);
+    const share = started().filter((name) => name >= 100).length / runs.length;
+    expect(share).toBeGreaterThan(0.4);
+    expect(share).toBeLessThan(0.6);
+    await clock.run();
+    await Promise.all([once, ...busy, ...returning]);
+  });
+
   it('keeps a tier within its concurrency and its queue', async () => {
     ({ model, runs } = simulatedModel({ clock, levels: LEVELS, workers: 4 }));
     await loadSimulated(model, clock);
@@ -171,6 +189,21 @@ describe('what cannot be met', () => {
     expect(await strict).toMatchObject({ code: 'budget-unsatisfiable', took: 0 });
     await clock.run();
     await Promise.all(busy);
+  });
+
+  it('is judged by a prediction that may be a tenth too long', async () => {
+    // Runs take four fifths of what is expected.
+    ({ model, runs } = simulatedModel({ clock, levels: LEVELS, noise: () => 0.8 }));
+    await loadSimulated(model, clock);
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const first = send(scheduler, 0, { level: term(0) });
+    // Behind 10 ms, with 10 ms of its own: 20 are expected, and 16 are taken.
+    const refused = send(scheduler, 1, { latency: term(18, true) });
+    const taken = send(scheduler, 2, { latency: term(19, true) });
+    await clock.run();
+    expect(await refused).toMatchObject({ code: 'overloaded', took: 0 });
+    expect(await first).toMatchObject({ took: 8 });
+    expect(await taken).toMatchObject({ level: 0, took: 16 });
   });
 
   it('is dropped unstarted once its deadline has passed', async () => {
