@@ -1,11 +1,11 @@
 import type { z } from 'zod';
-import type { Recipe, RecipeInput } from '../src/pruning/recipe-schema.ts';
-import { RecipeSchema } from '../src/pruning/recipe-schema.ts';
-import { best } from '../src/pruning/recipes/best.ts';
-import { bestTuned } from '../src/pruning/recipes/best-tuned.ts';
-import { compact } from '../src/pruning/recipes/compact.ts';
-import { compactTuned } from '../src/pruning/recipes/compact-tuned.ts';
-import { snapvitReference } from '../src/pruning/recipes/snapvit-reference.ts';
+import { best } from '../src/pruning/recipe/recipes/best.ts';
+import { bestTuned } from '../src/pruning/recipe/recipes/best-tuned.ts';
+import { compact } from '../src/pruning/recipe/recipes/compact.ts';
+import { compactTuned } from '../src/pruning/recipe/recipes/compact-tuned.ts';
+import { snapvitReference } from '../src/pruning/recipe/recipes/snapvit-reference.ts';
+import type { Recipe, RecipeInput } from '../src/pruning/recipe/schema.ts';
+import { RecipeSchema } from '../src/pruning/recipe/schema.ts';
 
 /** One row of the tables: a recipe, run at some FLOP shares. */
 export interface Contestant {

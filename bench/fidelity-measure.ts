@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { AnalysisModel, AnalysisVariant } from '../src/engine/index.ts';
 import { crossBudgetRecall, knnTop1, type Vectors } from '../src/evaluation/index.ts';
 import type { ImageSet } from '../src/pruning/contracts.ts';
-import { embedImages, rowCosines } from '../src/pruning/fidelity.ts';
+import { embedImages, rowCosines } from '../src/pruning/fidelity/fidelity.ts';
 import { flops, fullVariant } from '../src/vit/index.ts';
 import type { LabelledSet } from './fidelity-pictures.ts';
 

@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { quick } from '../src/pruning/recipes/quick.ts';
+import { quick } from '../src/pruning/recipe/recipes/quick.ts';
 import { type LargeShape, writeRandomNetwork } from './large/network.ts';
 import { type Served, serveLevels } from './large/serving.ts';
 import { watched } from './large/watched.ts';

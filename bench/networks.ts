@@ -1,4 +1,4 @@
-import { createRandom } from '../src/pruning/random.ts';
+import { createRandom } from '../src/pruning/data/random.ts';
 import { expectedTensors, type Tensor, type TensorMap, type VitConfig } from '../src/vit/index.ts';
 
 /** ViTs with 16 x 16 patches at 224 pixels, by size: width, heads. */

@@ -1,6 +1,6 @@
 import type { Budget } from '../src/budget/index.ts';
 import { isProblem } from '../src/problem/index.ts';
-import { createRandom } from '../src/pruning/random.ts';
+import { createRandom } from '../src/pruning/data/random.ts';
 import { parseTiers, Scheduler, type ServedModel, systemClock } from '../src/serving/index.ts';
 import { randomPixels } from './networks.ts';
 import { othersShare } from './others-share.ts';

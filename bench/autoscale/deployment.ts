@@ -1,7 +1,7 @@
 import { type Budget, plan, type TierBounds } from '../../src/budget/index.ts';
 import type { Ladder } from '../../src/checkpoint/index.ts';
 import { isProblem } from '../../src/problem/index.ts';
-import { createRandom } from '../../src/pruning/random.ts';
+import { createRandom } from '../../src/pruning/data/random.ts';
 import type { Inputs } from './inputs.ts';
 
 /** As the gateway's scheduler: the queue should drain within this many times the full network's own time. */

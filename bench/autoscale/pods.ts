@@ -1,4 +1,4 @@
-import { createRandom } from '../../src/pruning/random.ts';
+import { createRandom } from '../../src/pruning/data/random.ts';
 import type { Deployment, Wanted } from './deployment.ts';
 import { Events } from './events.ts';
 import { Outcome } from './outcome.ts';

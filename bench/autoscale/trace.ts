@@ -1,4 +1,4 @@
-import { createRandom } from '../../src/pruning/random.ts';
+import { createRandom } from '../../src/pruning/data/random.ts';
 
 /** How a tier's traffic runs over a day. */
 export interface Traffic {

@@ -1,6 +1,6 @@
 import { hasPlanes, roundedToPlanes } from '../checkpoint/index.ts';
 import { decodeHalf, encodeHalf, type Tensor, type TensorMap } from '../vit/index.ts';
-import type { Recipe } from './recipe-schema.ts';
+import type { Recipe } from './recipe/schema.ts';
 
 /** Largest magnitude of binary16. */
 const HALF_MAX = 65504;

@@ -12,10 +12,10 @@ import {
 import { createOnnxModel, type ElasticModel } from '../engine/index.ts';
 import { memoryStore } from '../storage/index.ts';
 import type { ImageSet, PruningContext } from './contracts.ts';
-import { fidelityOf } from './fidelity.ts';
-import { range } from './ordered.ts';
-import type { Recipe } from './recipe-schema.ts';
-import { jsonStep } from './step-store.ts';
+import { range } from './data/ordered.ts';
+import { fidelityOf } from './fidelity/fidelity.ts';
+import type { Recipe } from './recipe/schema.ts';
+import { jsonStep } from './steps/step-store.ts';
 
 /** Pictures that decide which matrices stay in fp32. */
 const PROBED_IMAGES = 24;

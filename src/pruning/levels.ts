@@ -4,10 +4,10 @@ import { type AnalysisModel, type AnalysisVariant, createOnnxAnalysis } from '..
 import type { TensorMap, Variant } from '../vit/index.ts';
 import { asStored } from './as-stored.ts';
 import type { Correction, PruningContext, Ranking } from './contracts.ts';
-import { embedImages, measureFidelity } from './fidelity.ts';
-import type { Recipe } from './recipe-schema.ts';
-import { jsonStep } from './step-store.ts';
-import { tensorsFromBytes, tensorsToBytes } from './tensor-bytes.ts';
+import { embedImages, measureFidelity } from './fidelity/fidelity.ts';
+import type { Recipe } from './recipe/schema.ts';
+import { jsonStep } from './steps/step-store.ts';
+import { tensorsFromBytes, tensorsToBytes } from './steps/tensor-bytes.ts';
 
 /**
  * Corrects every variant of the ladder and measures it on the held-out pictures, with the numbers as they will be stored.

@@ -3,7 +3,7 @@ import type { Device } from '../engine/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import type { ModelFiles } from '../vit/index.ts';
-import type { Recipe, RecipeInput } from './recipe-schema.ts';
+import type { Recipe, RecipeInput } from './recipe/schema.ts';
 
 export interface PruneOptions {
   /** Folder with `config.json` and safetensors weights, or such files from elsewhere (a hub, an object store). */

@@ -17,24 +17,24 @@ import {
 } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
 import { makeAsStored } from './as-stored.ts';
-import { type Calibration, readCalibrationImages } from './calibration-images.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
-import { dimensionTensors, withDimensions } from './dimensions/dimension-network.ts';
-import { fitPca } from './evolution/pca.ts';
-import { embedImages } from './fidelity.ts';
+import { releasedCriterion } from './criteria/released/criterion.ts';
+import { fitPca } from './criteria/snapvit/evolution/pca.ts';
+import { type Calibration, readCalibrationImages } from './data/calibration-images.ts';
+import { embedImages } from './fidelity/fidelity.ts';
 import { measureInt8 } from './int8.ts';
 import { buildLevels } from './levels.ts';
-import { correctionOf, criterionOf, pathOf } from './parts.ts';
+import { ladderShares } from './paths/shares.ts';
+import { VariantSchema } from './paths/variant-schema.ts';
 import type { PruneOptions, PruneResult } from './prune-options.ts';
-import { rank } from './ranking.ts';
-import { rankingTensors } from './ranking-tensors.ts';
-import { parseRecipe, readRecipe } from './recipe.ts';
-import type { Recipe } from './recipe-schema.ts';
-import { releasedCriterion } from './released-criterion.ts';
-import { scoresFromJson, scoresToJson } from './scores-json.ts';
-import { ladderShares } from './shares.ts';
-import { folderSteps, jsonStep } from './step-store.ts';
-import { VariantSchema } from './variant-schema.ts';
+import { correctionOf, criterionOf, pathOf } from './recipe/parts-of.ts';
+import { parseRecipe, readRecipe } from './recipe/read-recipe.ts';
+import type { Recipe } from './recipe/schema.ts';
+import { folderSteps, jsonStep } from './steps/step-store.ts';
+import { dimensionTensors, withDimensions } from './units/dimensions/dimension-network.ts';
+import { rank } from './units/ranking.ts';
+import { rankingTensors } from './units/ranking-tensors.ts';
+import { scoresFromJson, scoresToJson } from './units/scores-json.ts';
 
 /** Written into the provenance. Part of the key of saved steps: another version does not go on from them. */
 const TOOL = 'concertina 0.1.0';

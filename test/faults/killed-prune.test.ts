@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import type { RecipeInput } from '../../src/pruning/recipe-schema.ts';
-import { best } from '../../src/pruning/recipes/best.ts';
+import { best } from '../../src/pruning/recipe/recipes/best.ts';
+import type { RecipeInput } from '../../src/pruning/recipe/schema.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { until } from '../support/until.ts';
 

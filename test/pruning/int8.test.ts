@@ -3,9 +3,9 @@ import { type CheckpointContent, openCheckpoint, publishCheckpoint } from '../..
 import { createOnnxAnalysis, createOnnxModel, ladderOptions } from '../../src/engine/index.ts';
 import { asStored } from '../../src/pruning/as-stored.ts';
 import type { PruningContext } from '../../src/pruning/contracts.ts';
-import { embedImages } from '../../src/pruning/fidelity.ts';
+import { embedImages } from '../../src/pruning/fidelity/fidelity.ts';
 import { measureInt8 } from '../../src/pruning/int8.ts';
-import { memorySteps } from '../../src/pruning/step-store.ts';
+import { memorySteps } from '../../src/pruning/steps/step-store.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { fullVariant, type Tensor, type TensorMap } from '../../src/vit/index.ts';
 import { tinyContext } from './tiny-context.ts';

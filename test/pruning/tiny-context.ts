@@ -1,8 +1,8 @@
 import { createOnnxAnalysis } from '../../src/engine/index.ts';
 import { silent } from '../../src/progress/index.ts';
 import type { ImageSet, Picture, PruningContext } from '../../src/pruning/contracts.ts';
-import { createRandom } from '../../src/pruning/random.ts';
-import { memorySteps } from '../../src/pruning/step-store.ts';
+import { createRandom } from '../../src/pruning/data/random.ts';
+import { memorySteps } from '../../src/pruning/steps/step-store.ts';
 import type { VitConfig } from '../../src/vit/index.ts';
 import { tinyConfig, tinyTensors } from '../support/tiny-vit.ts';
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { prune } from '../../src/pruning/index.ts';
-import { quick } from '../../src/pruning/recipes/quick.ts';
+import { quick } from '../../src/pruning/recipe/recipes/quick.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { folderFiles } from '../../src/vit/node.ts';
 import { literalEmbedding } from '../engine/literal-vit.ts';

@@ -1,10 +1,5 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { keptOf, type Tensor, type UnitOrder, unitCount, type Variant } from '../../vit/index.ts';
-import type { Correction, PruningContext } from '../contracts.ts';
-import { percentile } from '../fidelity.ts';
-import { gram } from '../linear/products.ts';
-import { range } from '../ordered.ts';
-import type { SparseGptSettings } from '../recipe-schema.ts';
 import {
   advance,
   allActivations,
@@ -15,7 +10,12 @@ import {
   lastLayer,
   layerName,
   type Part,
-} from '../residual.ts';
+} from '../activations/residual-stream.ts';
+import type { Correction, PruningContext } from '../contracts.ts';
+import { range } from '../data/ordered.ts';
+import { percentile } from '../fidelity/fidelity.ts';
+import { gram } from '../linear/products.ts';
+import type { SparseGptSettings } from '../recipe/schema.ts';
 
 /** What SparseGPT adds to the Hessian's diagonal: `damping` times a statistic of that diagonal. */
 export type Damping = Pick<SparseGptSettings, 'damping' | 'statistic'>;

@@ -1,6 +1,6 @@
 import type { VitConfig } from '../../vit/index.ts';
 import type { UnitScores } from '../contracts.ts';
-import { range } from '../ordered.ts';
+import { range } from '../data/ordered.ts';
 
 /** Scores from a function of (block, index), block after block. */
 export function perUnit(

@@ -1,6 +1,6 @@
 import type { ImportanceCriterion } from '../contracts.ts';
-import { type LocalScoreSettings, summedGradients } from '../local-scores.ts';
 import { perUnit } from './per-unit.ts';
+import { type LocalScoreSettings, summedGradients } from './snapvit/local-scores.ts';
 import { unitWeights } from './unit-weights.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { ImportanceCriterion } from '../contracts.ts';
-import { createRandom } from '../random.ts';
+import { createRandom } from '../data/random.ts';
 import { perUnit } from './per-unit.ts';
 
 /** The weakest baseline: every unit gets a random score. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gatherRows } from '../../../src/checkpoint/index.ts';
 import type { AnalysisModel } from '../../../src/engine/index.ts';
-import { createRandom, shuffled } from '../../../src/pruning/random.ts';
+import { createRandom, shuffled } from '../../../src/pruning/data/random.ts';
 import {
   contextUnits,
   keptOf,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisModel, Gradients } from '../../../src/engine/index.ts';
-import { createRandom } from '../../../src/pruning/random.ts';
+import { createRandom } from '../../../src/pruning/data/random.ts';
 import {
   contextUnits,
   fullVariant,

@@ -1,7 +1,7 @@
 import { Matrix, solve } from 'ml-matrix';
 import { describe, expect, it } from 'vitest';
 import { type Damping, sparseGptUpdate } from '../../../src/pruning/corrections/sparsegpt.ts';
-import { createRandom } from '../../../src/pruning/random.ts';
+import { createRandom } from '../../../src/pruning/data/random.ts';
 
 const [INPUTS, KEPT, WIDTH, SAMPLES] = [7, 4, 3, 50];
 

@@ -1,0 +1,139 @@
+import type { AnalysisVariant } from '../../engine/index.ts';
+import { Problem } from '../../problem/index.ts';
+import {
+  contextUnits,
+  fullVariant,
+  type TensorMap,
+  type UnitOrder,
+  type VitConfig,
+} from '../../vit/index.ts';
+import type { PruningContext } from '../contracts.ts';
+import { groups, range } from '../data/ordered.ts';
+import { product } from '../linear/products.ts';
+
+/** Half of a block: attention, which `attn.proj` ends, or the MLP, which `mlp.fc2` ends. */
+export type Part = 'attention' | 'mlp';
+
+/** Residual streams of some images at one place of the network, in pieces that fit an engine call. */
+export interface Stream {
+  readonly pieces: readonly StreamPiece[];
+}
+
+export interface StreamPiece {
+  readonly count: number;
+  /** `[count, T, D]` */
+  readonly data: Float32Array;
+}
+
+const IMAGES_PER_PIECE = 8;
+
+/** The residual streams that enter the first block, for the first `count` pictures for fitting. */
+export async function firstStream(context: PruningContext, count: number): Promise<Stream> {
+  const pieces: StreamPiece[] = [];
+  for (const batch of groups(range(count), IMAGES_PER_PIECE)) {
+    context.signal?.throwIfAborted();
+    const pixels = await context.images.fit.pixels(batch);
+    pieces.push({ count: batch.length, data: await context.model.embedTokens(pixels, batch.length) });
+  }
+  return { pieces };
+}
+
+/** What the half block's last layer reads when all units are there, in the given order: `[rows, units * width]`. */
+export async function allActivations(
+  { config, model, signal }: PruningContext,
+  stream: Stream,
+  place: { readonly block: number; readonly part: Part },
+  units?: UnitOrder,
+): Promise<Float32Array[]> {
+  const network: AnalysisVariant = { variant: fullVariant(config), ...(units ? { units } : {}) };
+  const activations: Float32Array[] = [];
+  for (const piece of stream.pieces) {
+    signal?.throwIfAborted();
+    activations.push(await model.activations(piece.data, piece.count, place, network));
+  }
+  return activations;
+}
+
+/** The last layer of a half block: `[inputs, D]` weight, input-first, and bias. */
+export interface LastLayer {
+  readonly inputs: number;
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** The stream after the half block: `stream + activations x weight + bias`. */
+export async function advance(
+  stream: Stream,
+  activations: readonly Float32Array[],
+  layer: LastLayer,
+): Promise<Stream> {
+  const D = layer.bias.length;
+  const pieces: StreamPiece[] = [];
+  for (const [index, piece] of stream.pieces.entries()) {
+    const rows = piece.data.length / D;
+    const input = activations[index] ?? new Float32Array();
+    const added =
+      layer.inputs > 0
+        ? await product(input, layer.weight, { rows, inner: layer.inputs, columns: D })
+        : new Float32Array(rows * D);
+    addTo(added, piece.data, layer.bias);
+    pieces.push({ count: piece.count, data: added });
+  }
+  return { pieces };
+}
+
+/** `change + stream + bias`, row by row, into `change`. */
+function addTo(change: Float32Array, stream: Float32Array, bias: Float32Array): void {
+  const D = bias.length;
+  for (let row = 0; row < change.length; row += D) {
+    for (let d = 0; d < D; d++)
+      change[row + d] = (stream[row + d] ?? 0) + (change[row + d] ?? 0) + (bias[d] ?? 0);
+  }
+}
+
+/** The units that the last layer reads, and how many inputs each gives: `dh` of a head, `H` of a value dimension, 1 of a channel. */
+export function inputUnits(
+  config: VitConfig,
+  part: Part,
+): { readonly kind: 'heads' | 'values' | 'channels'; readonly width: number } {
+  return part === 'attention' ? contextUnits(config) : { kind: 'channels', width: 1 };
+}
+
+/** The last layer with its units in the given order (default: as stored). */
+export function lastLayer(
+  config: VitConfig,
+  tensors: TensorMap,
+  { block, part }: { readonly block: number; readonly part: Part },
+  units?: UnitOrder,
+): LastLayer {
+  const name = layerName(block, part);
+  const [weight, bias] = [tensors.get(`${name}.weight`), tensors.get(`${name}.bias`)];
+  if (!weight || !bias)
+    throw new Problem('tensor-mismatch', `The network has no tensor ${name}.`, { tensor: name });
+  const { kind, width } = inputUnits(config, part);
+  const order = units?.[kind]?.[block];
+  const size = width * config.width;
+  const inputs = weight.data.length / config.width;
+  return { inputs, weight: order ? gather(weight.data, order, size) : weight.data, bias: bias.data };
+}
+
+/** `blocks.i.attn.proj` or `blocks.i.mlp.fc2`. */
+export function layerName(block: number, part: Part): string {
+  return `blocks.${block}.${part === 'attention' ? 'attn.proj' : 'mlp.fc2'}`;
+}
+
+/** The first `kept` of `width` columns of every row. */
+export function firstColumns(rows: Float32Array, width: number, kept: number): Float32Array {
+  if (kept === width) return rows;
+  const count = rows.length / width;
+  const cut = new Float32Array(count * kept);
+  for (let row = 0; row < count; row++) cut.set(rows.subarray(row * width, row * width + kept), row * kept);
+  return cut;
+}
+
+function gather(data: Float32Array, order: readonly number[], size: number): Float32Array {
+  const ordered = new Float32Array(order.length * size);
+  for (const [at, unit] of order.entries())
+    ordered.set(data.subarray(unit * size, (unit + 1) * size), at * size);
+  return ordered;
+}

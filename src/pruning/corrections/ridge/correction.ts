@@ -1,0 +1,215 @@
+import { feasibleMerge, prefixTokens, type Tensor, type TensorMap } from '../../../vit/index.ts';
+import { activationMeans } from '../../activations/activation-means.ts';
+import { absorbMeans } from '../../activations/mean-absorption.ts';
+import {
+  advance,
+  allActivations,
+  firstStream,
+  type LastLayer,
+  lastLayer,
+  layerName,
+  type Stream,
+} from '../../activations/residual-stream.ts';
+import type { Correction, PruningContext } from '../../contracts.ts';
+import { range } from '../../data/ordered.ts';
+import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from '../../recipe/settings.ts';
+import { tuneLastLayers } from '../tuning/tuning.ts';
+import type { RegressionPiece } from './moments.ts';
+import { ridgeChange } from './ridge.ts';
+import { bestStrength, createTrial, type Trial } from './strength.ts';
+import { keptInputs, lastLayerShape, type Place, type Target } from './target.ts';
+import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';
+
+/**
+ * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
+ * network's after each of them: ridge regression towards the original weights on the level's own stream, tokens
+ * weighted by `1 / |stream|^2` because a LayerNorm follows. Tokens that the level merges are compared with the mean of the
+ * full network's tokens that they stand for. With `epochs` biases, or weights too, are tuned
+ * after it, by the level's embeddings.
+ */
+export function bestCorrection(given: unknown): Correction {
+  const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
+  return {
+    name: 'best',
+    async correct(context, variant, units) {
+      const target = { variant, units };
+      const { count } = context.images.fit;
+      const images = Math.max(1, Math.min(settings.images, Math.ceil(count * FITTED_SHARE)));
+      const own = { ...settings, images };
+      const means = await activationMeans(context);
+      const absorbed = absorbMeans(context.config, context.tensors, means, target);
+      const trials = range(Math.min(settings.trials, count - images)).map((index) => images + index);
+      if (trials.length === 0) return absorbed;
+      const trial = await createTrial(context, target, trials);
+      if ((await trial(absorbed)) >= settings.enough) return absorbed;
+      const fitted = await fittedTensors(context, target, own);
+      const tensors = await bestStrength(context, units, { absorbed, fitted }, trial);
+      return tuned(context, target, { tensors, trial }, own);
+    },
+  };
+}
+
+/** The level with its last layers tuned on all pictures but those of the trial, where that is better in the trial. */
+async function tuned(
+  context: PruningContext,
+  target: Target,
+  { tensors, trial }: { readonly tensors: TensorMap; readonly trial: Trial },
+  { epochs, rate, tune, trials, images }: CorrectionSettings,
+): Promise<TensorMap> {
+  if (epochs === 0) return tensors;
+  const { count } = context.images.fit;
+  const pictures = range(count).filter((index) => index < images || index >= images + trials);
+  const changed = await tuneLastLayers(context, target, tensors, { epochs, rate, tune, pictures });
+  return (await trial(changed)) > (await trial(tensors)) ? changed : tensors;
+}
+
+/** Of few calibration images this share is fitted on and the rest decides how far to go. */
+const FITTED_SHARE = 0.75;
+
+/** The changed tensors, as the regression has them. */
+async function fittedTensors(
+  context: PruningContext,
+  target: Target,
+  settings: CorrectionSettings,
+): Promise<TensorMap> {
+  const { config, tensors } = context;
+  const corrected = new Map<string, Tensor>();
+  let full = await firstStream(context, settings.images);
+  let own = full.pieces.map(({ count: images, data }) => unmerged(images, data, config.width));
+  // The tokens of a rotary network cannot be followed through merges: it is corrected for its units alone.
+  const merges = config.rope
+    ? new Array<number>(config.depth).fill(0)
+    : feasibleMerge(config, target.variant);
+  let changed = false;
+  for (const block of range(config.depth)) {
+    const entered = own;
+    for (const part of ['attention', 'mlp'] as const) {
+      const place = { block, part };
+      const all = await allActivations(context, full, place);
+      full = await advance(full, all, lastLayer(config, tensors, place));
+      const kept = keptInputs(config, target, place);
+      const layer = cut(lastLayer(config, tensors, place, target.units), kept.inputs);
+      const inputs = await ownActivations(context, target, own, place);
+      changed ||= kept.inputs < kept.all;
+      const fixed = changed ? await fitLayer(context, { own, full, inputs, layer, place }, settings) : layer;
+      if (changed) put(corrected, context, place, fixed);
+      own = await advanced(own, inputs, fixed);
+      const removed = merges[block] ?? 0;
+      if (part === 'attention' && removed > 0 && block < config.depth - 1) {
+        own = await Promise.all(
+          own.map(async (tokens, piece) => {
+            const before = entered[piece] ?? tokens;
+            const by = await mergeKeys(config, tensors, block, { tokens: before, target });
+            return mergeTokens(config, tokens, by, removed);
+          }),
+        );
+        changed = true;
+      }
+    }
+  }
+  return corrected;
+}
+
+function cut(layer: LastLayer, inputs: number): LastLayer {
+  const outputs = layer.bias.length;
+  return { inputs, weight: layer.weight.slice(0, inputs * outputs), bias: layer.bias };
+}
+
+async function ownActivations(
+  { model, signal }: PruningContext,
+  target: Target,
+  own: readonly MergedTokens[],
+  place: Place,
+): Promise<Float32Array[]> {
+  const activations: Float32Array[] = [];
+  for (const { count, data, sizes, members } of own) {
+    signal?.throwIfAborted();
+    const merged = members.length > sizes.length;
+    const at = { ...place, ...(merged && { sizes }) };
+    activations.push(await model.activations(data, count, at, target));
+  }
+  return activations;
+}
+
+async function advanced(
+  own: readonly MergedTokens[],
+  inputs: readonly Float32Array[],
+  layer: LastLayer,
+): Promise<MergedTokens[]> {
+  const next = await advance({ pieces: own }, inputs, layer);
+  return own.map((tokens, piece) => ({ ...tokens, data: next.pieces[piece]?.data ?? tokens.data }));
+}
+
+async function fitLayer(
+  context: PruningContext,
+  at: {
+    readonly own: readonly MergedTokens[];
+    readonly full: Stream;
+    readonly inputs: readonly Float32Array[];
+    readonly layer: LastLayer;
+    readonly place: Place;
+  },
+  settings: CorrectionSettings,
+): Promise<LastLayer> {
+  const { config } = context;
+  const { own, full, inputs, layer } = at;
+  const outputs = config.width;
+  const next = await advanced(own, inputs, layer);
+  const pieces = next.map((tokens, piece): RegressionPiece => {
+    const wanted = memberMeans(full.pieces[piece]?.data ?? tokens.data, tokens, outputs);
+    return {
+      inputs: inputs[piece] ?? new Float32Array(),
+      residual: wanted.map((value, k) => value - (tokens.data[k] ?? 0)),
+      weights: tokenWeights(context, wanted, tokens, at.place, settings),
+    };
+  });
+  const ridge = settings.kind === 'mean' ? Number.POSITIVE_INFINITY : settings.ridge;
+  const change = await ridgeChange(pieces, { inputs: layer.inputs, outputs }, ridge);
+  return {
+    inputs: layer.inputs,
+    weight: layer.weight.map((value, k) => value + (change.weight[k] ?? 0)),
+    bias: layer.bias.map((value, d) => value + (change.bias[d] ?? 0)),
+  };
+}
+
+/**
+ * `size / |stream|^2` of every token. The tokens that pooling reads share `pooledShare` of the weight among them; in
+ * the last block nothing else is read. Without `relative` tokens of very large norm decide the fit.
+ */
+function tokenWeights(
+  { config }: PruningContext,
+  wanted: Float32Array,
+  { count, sizes }: MergedTokens,
+  { block }: Place,
+  { pooledShare, relative: weighted }: CorrectionSettings,
+): Float32Array {
+  const D = config.width;
+  const tokens = sizes.length / count;
+  const read = config.pool === 'cls' ? 1 : config.pool === 'cls-distillation' ? 2 : 0;
+  const last = block === config.depth - 1;
+  const patches = fullTokens(config) - read;
+  const share = last ? 1 : pooledShare;
+  return sizes.map((size, at) => {
+    let squares = 0;
+    for (let d = at * D; d < (at + 1) * D; d++) squares += (wanted[d] ?? 0) ** 2;
+    const relative = !weighted ? 1 : squares > 0 ? 1 / squares : 0;
+    if (read === 0) return size * relative;
+    return at % tokens < read ? (share / read) * relative : ((1 - share) / patches) * size * relative;
+  });
+}
+
+function fullTokens(config: PruningContext['config']): number {
+  return prefixTokens(config) + Math.floor(config.imageSize / config.patchSize) ** 2;
+}
+
+function put(
+  corrected: Map<string, Tensor>,
+  { config }: PruningContext,
+  { block, part }: Place,
+  { inputs, weight, bias }: LastLayer,
+): void {
+  const name = layerName(block, part);
+  const shape = [...lastLayerShape(config, part, inputs)];
+  if (inputs > 0) corrected.set(`${name}.weight`, { shape, data: weight });
+  corrected.set(`${name}.bias`, { shape: [config.width], data: bias });
+}

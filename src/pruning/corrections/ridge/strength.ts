@@ -1,0 +1,90 @@
+import type { Tensor, TensorMap, UnitOrder, VitConfig } from '../../../vit/index.ts';
+import { inputUnits } from '../../activations/residual-stream.ts';
+import type { ImageSet, PruningContext } from '../../contracts.ts';
+import { embedImages, rowCosines } from '../../fidelity/fidelity.ts';
+import type { Target } from './target.ts';
+
+/** Parts of the way from the original weights to the fitted ones that are tried. */
+const STRENGTHS = [1, 0.75, 0.5, 0.25];
+
+/** How true a level with some tensors replaced is to the full network, on pictures that nothing was fitted on. */
+export type Trial = (replaced: TensorMap) => Promise<number>;
+
+/** A trial on the given pictures of those for fitting: mean cosine. */
+export async function createTrial(
+  { config, model, images, signal }: PruningContext,
+  { variant, units }: Target,
+  pictures: readonly number[],
+): Promise<Trial> {
+  const chosen = (indices: readonly number[]) => indices.map((index) => pictures[index] ?? 0);
+  const set: ImageSet = {
+    count: pictures.length,
+    pixels: (indices) => images.fit.pixels(chosen(indices)),
+    picture: (index) => images.fit.picture(pictures[index] ?? 0),
+  };
+  const full = await embedImages(model, set, set.count, { signal });
+  return async function trial(replaced) {
+    const network = { variant, units, replaced };
+    const own = await embedImages(model, set, set.count, { network, signal });
+    const cosines = rowCosines(own, full, config.embeddingWidth);
+    return cosines.reduce((sum, cosine) => sum + cosine, 0) / set.count;
+  };
+}
+
+/**
+ * Goes from the original weights, with the means of removed units absorbed, towards the fitted ones as far as pays in the
+ * trial. A level that merges much and prunes little is best left nearly alone.
+ */
+export async function bestStrength(
+  { config, tensors }: PruningContext,
+  units: UnitOrder,
+  { absorbed, fitted }: { readonly absorbed: TensorMap; readonly fitted: TensorMap },
+  trial: Trial,
+): Promise<TensorMap> {
+  let best = { fidelity: await trial(absorbed), tensors: absorbed };
+  for (const strength of STRENGTHS) {
+    const between = interpolated(fitted, strength, (name) =>
+      startOf(config, { tensors, absorbed, units }, name),
+    );
+    const fidelity = await trial(between);
+    if (fidelity > best.fidelity) best = { fidelity, tensors: between };
+  }
+  return best.tensors;
+}
+
+/** Every fitted tensor, as far from its start as `strength` says. */
+export function interpolated(
+  fitted: TensorMap,
+  strength: number,
+  startOf: (name: string) => ArrayLike<number>,
+): TensorMap {
+  const between = new Map<string, Tensor>();
+  for (const [name, { shape, data }] of fitted) {
+    const start = startOf(name);
+    between.set(name, {
+      shape,
+      data: data.map((value, at) => strength * value + (1 - strength) * (start[at] ?? 0)),
+    });
+  }
+  return between;
+}
+
+/** A tensor before it was fitted: absorbed biases, original weights with their units in order. */
+function startOf(
+  config: VitConfig,
+  from: { readonly tensors: TensorMap; readonly absorbed: TensorMap; readonly units: UnitOrder },
+  name: string,
+): ArrayLike<number> {
+  const { tensors, absorbed, units } = from;
+  const original = (absorbed.get(name) ?? tensors.get(name))?.data ?? new Float32Array();
+  const place = /^blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
+  if (!place) return original;
+  const { kind } = inputUnits(config, place[2] === 'mlp.fc2' ? 'mlp' : 'attention');
+  const order = units[kind]?.[Number(place[1])] ?? [];
+  const size = original.length / order.length;
+  const ordered = new Float32Array(original.length);
+  for (const [at, unit] of order.entries()) {
+    ordered.set(original.subarray(unit * size, (unit + 1) * size), at * size);
+  }
+  return ordered;
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepStore } from '../contracts.ts';
+
+const DIGEST_BYTES = 32;
+
+/**
+ * Steps as files of a folder: the sha256 of the result, then the result. A file that does not match its digest (the
+ * machine went down while it was written) counts as missing, and its step is done again.
+ */
+export function folderSteps(folder: string): StepStore & { clear(): Promise<void> } {
+  const fileOf = (step: string) => join(folder, `${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`);
+  return {
+    async load(step) {
+      const bytes = await readFile(fileOf(step)).catch(() => undefined);
+      if (!bytes || bytes.length < DIGEST_BYTES) return undefined;
+      const result = bytes.subarray(DIGEST_BYTES);
+      return digestOf(result).equals(bytes.subarray(0, DIGEST_BYTES)) ? result : undefined;
+    },
+    async save(step, result) {
+      await mkdir(folder, { recursive: true });
+      const file = fileOf(step);
+      const temporary = `${file}.${process.pid}.tmp`;
+      const handle = await open(temporary, 'w');
+      try {
+        await handle.writeFile(Buffer.concat([digestOf(result), result]));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, file);
+    },
+    clear: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Steps kept in memory, for tests and for runs that nobody will resume. */
+export function memorySteps(): StepStore {
+  const results = new Map<string, Uint8Array>();
+  return {
+    load: async (step) => results.get(step),
+    async save(step, result) {
+      results.set(step, result.slice());
+    },
+  };
+}
+
+function digestOf(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+/** The step's result from the store, or computed now and saved. JSON keeps every finite double exactly. */
+export async function jsonStep<T>(
+  steps: StepStore,
+  step: string,
+  parse: (json: unknown) => T,
+  compute: () => Promise<T>,
+  toJson: (value: T) => unknown = (value) => value,
+): Promise<T> {
+  const saved = await steps.load(step);
+  if (saved) return parse(JSON.parse(Buffer.from(saved).toString('utf8')));
+  const value = await compute();
+  await steps.save(step, Buffer.from(JSON.stringify(toJson(value))));
+  return value;
+}

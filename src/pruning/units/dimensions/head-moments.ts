@@ -1,0 +1,84 @@
+import { Matrix } from 'ml-matrix';
+import type { VitConfig } from '../../../vit/index.ts';
+import { range } from '../../data/ordered.ts';
+import { gram } from '../../linear/products.ts';
+
+/** Mean and covariance of rows, in pieces. */
+export interface Moments {
+  readonly mean: Float64Array;
+  /** `[width, width]` */
+  readonly covariance: Matrix;
+}
+
+/** Mean and covariance of the rows `[rows, width]` of all pieces. */
+export async function momentsOf(pieces: readonly Float32Array[], width: number): Promise<Moments> {
+  const mean = new Float64Array(width);
+  const squares = new Float64Array(width * width);
+  let rows = 0;
+  for (const piece of pieces) {
+    const count = piece.length / width;
+    const own = await gram(piece, piece, { rows: count, left: width, right: width });
+    for (let k = 0; k < squares.length; k++) squares[k] = (squares[k] ?? 0) + (own[k] ?? 0);
+    for (let at = 0; at < piece.length; at++) {
+      const column = at % width;
+      mean[column] = (mean[column] ?? 0) + (piece[at] ?? 0);
+    }
+    rows += count;
+  }
+  for (let k = 0; k < width; k++) mean[k] = (mean[k] ?? 0) / Math.max(1, rows);
+  const covariance = new Matrix(width, width);
+  for (let i = 0; i < width; i++) {
+    for (let j = 0; j < width; j++) {
+      const product = (mean[i] ?? 0) * (mean[j] ?? 0);
+      covariance.set(i, j, (squares[i * width + j] ?? 0) / Math.max(1, rows) - product);
+    }
+  }
+  return { mean, covariance };
+}
+
+/** Weights of one head, a row for each of its dimensions. */
+export interface HeadRows {
+  /** `[dh, D]` */
+  readonly weight: Matrix;
+  /** `[dh]` */
+  readonly bias: readonly number[];
+}
+
+/** The query, key or value rows (part 0, 1, 2) of a head in `qkv` `[H, 3, dh, D]`. */
+export function headRows(
+  { headDim, width }: VitConfig,
+  qkv: { readonly weight: Float32Array; readonly bias: Float32Array },
+  head: number,
+  part: 0 | 1 | 2,
+): HeadRows {
+  const first = (head * 3 + part) * headDim;
+  return {
+    weight: rowsOf(qkv.weight, first, headDim, width),
+    bias: range(headDim).map((k) => qkv.bias[first + k] ?? 0),
+  };
+}
+
+/** Rows `[first, first + count)` of a matrix of the given width. */
+export function rowsOf(data: Float32Array, first: number, count: number, width: number): Matrix {
+  return new Matrix(
+    range(count).map((row) => Array.from(data.subarray((first + row) * width, (first + row + 1) * width))),
+  );
+}
+
+/** Second moments of `W x + b`; about their mean where that does not matter. */
+export function projectedMoments(
+  { weight, bias }: HeadRows,
+  { mean, covariance }: Moments,
+  about: 'zero' | 'mean',
+): Matrix {
+  const moments = weight.mmul(covariance).mmul(weight.transpose());
+  if (about === 'mean') return moments;
+  const shift = weight.mmul(Matrix.columnVector(mean)).add(Matrix.columnVector([...bias]));
+  return moments.add(shift.mmul(shift.transpose()));
+}
+
+/** The rows in a new basis, a column of which is what one new dimension is made of. */
+export function inBasis({ weight, bias }: HeadRows, basis: Matrix): HeadRows {
+  const turned = basis.transpose();
+  return { weight: turned.mmul(weight), bias: turned.mmul(Matrix.columnVector([...bias])).to1DArray() };
+}
