@@ -36,6 +36,8 @@ export interface PlanContext {
   /** Engine time that one request may take so that the queue drains, ms; absent without pressure. */
   readonly allowance?: number;
   readonly tier?: TierBounds;
+  /** Levels above `loaded` are not on their way; they are tried again in so many seconds. */
+  readonly stopped?: { readonly retryAfter: number } | undefined;
 }
 
 interface Candidate extends Omit<Plan, 'limitedBy'> {
@@ -53,7 +55,7 @@ type Reason = Exclude<LimitedBy, 'none'>;
  * lower the level, but never below the tier's floor or the caller's fidelity, nor does loading. Fidelity decides, not the
  * level's number: a published ladder may be slightly uneven, and then a smaller level can be the better one.
  * @throws Problem('budget-unsatisfiable') with the nearest feasible budget; ('not-ready') when the levels that would do are
- *   still being loaded
+ *   still being loaded; ('loading-stopped') when they cannot be loaded for now
  */
 export function plan(budget: Budget, context: PlanContext): Plan {
   const all = candidates(context);
@@ -177,8 +179,14 @@ function limitedBy(
 }
 
 /** Levels that would do are on their way. */
-function loading(awaited: readonly Candidate[], { loaded }: PlanContext): Problem {
+function loading(awaited: readonly Candidate[], { loaded, stopped }: PlanContext): Problem {
   const first = Math.min(...awaited.map(({ level }) => level));
+  if (stopped)
+    return new Problem(
+      'loading-stopped',
+      `Level ${first} is needed for this and cannot be loaded: what is stored of it is damaged, or does not run here. Level ${loaded} is the highest that answers. It is tried again in ${stopped.retryAfter} s.`,
+      { retryAfter: stopped.retryAfter, loaded, needed: first },
+    );
   return new Problem(
     'not-ready',
     `Level ${first} is needed for this and is still being loaded; level ${loaded} is the highest so far. Try again shortly.`,

@@ -21,6 +21,7 @@ const COMMON: readonly ProblemCode[] = [
   'tier-saturated',
   'internal-error',
   'not-ready',
+  'loading-stopped',
   'overloaded',
   'draining',
 ];
@@ -210,7 +211,7 @@ function probe(operationId: string, summary: string) {
     security: [{}],
     responses: {
       200: { description: 'Yes', content: { 'application/json': { schema: { type: 'object' } } } },
-      ...problems(operationId === 'ready' ? ['not-ready', 'draining'] : []),
+      ...problems(operationId === 'ready' ? ['not-ready', 'loading-stopped', 'draining'] : []),
     },
   };
 }

@@ -139,6 +139,18 @@ export function prometheusMetrics(scheduler: Scheduler, models: ModelRegistry): 
       for (const model of models.all()) this.set({ model: model.name }, model.loaded);
     },
   });
+  new Gauge({
+    name: 'concertina_loading_stopped',
+    help: '1 while a model, or its larger levels, cannot be loaded; by the reason',
+    labelNames: ['model', 'code'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, stopped } of models.all())
+        if (stopped) this.set({ model: name, code: stopped.code }, 1);
+      for (const [model, { code }] of models.failures()) this.set({ model, code }, 1);
+    },
+  });
 
   return {
     observe({ route, status, code = 'none', tier = 'none', model = 'none', durationMs, items, ...rest }) {

@@ -57,6 +57,8 @@ export interface ServerOptions {
   readonly fetchImage?: FetchImage | undefined;
   /** How often the store is asked for newer versions, ms; 0 never. @default 10_000 */
   readonly pollMs?: number | undefined;
+  /** First wait before damaged bytes of a model are read again, ms; longer every further time. @default 30_000 */
+  readonly rereadMs?: number | undefined;
   readonly log?: GatewayLog | undefined;
   /** Where traces go; from the environment: `traceSettings(process.env)`. None if absent. */
   readonly traces?: TraceSettings | undefined;
@@ -120,6 +122,7 @@ export async function createNodeGateway(options: ServerOptions) {
     precision: options.precision,
     models: options.models,
     pollMs: options.pollMs ?? 10_000,
+    rereadMs: options.rereadMs,
     enough: (model) =>
       Object.entries(scheduler.tiers).every(
         ([name, limits]) => (tier !== undefined && name !== tier) || answers(model, limits),

@@ -36,6 +36,7 @@ export const PROBLEMS = {
   'origin-unavailable': { status: 502, title: 'The native gateway behind this one does not answer' },
   'image-fetch-failed': { status: 502, title: 'The image URL could not be fetched' },
   'not-ready': { status: 503, title: 'The gateway is not ready yet' },
+  'loading-stopped': { status: 503, title: 'A part of the model cannot be loaded' },
   overloaded: { status: 503, title: 'The deadline cannot be met under the present load' },
   draining: { status: 503, title: 'The gateway is shutting down' },
   'deadline-exceeded': { status: 504, title: 'The deadline passed before the request was started' },

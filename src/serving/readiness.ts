@@ -12,7 +12,7 @@ export function answers(model: ServedModel, tier: Tier): boolean {
     plan({}, { ladder, precisions, loaded, predict, tier: boundsOf(tier, model.ceiling) });
     return true;
   } catch (error) {
-    if (isProblem(error, 'not-ready')) return false;
+    if (isProblem(error, 'not-ready') || isProblem(error, 'loading-stopped')) return false;
     // Bounds that no level of this model keeps are the configuration's fault; waiting would not help.
     if (isProblem(error, 'budget-unsatisfiable')) return true;
     throw error;

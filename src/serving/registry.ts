@@ -1,11 +1,16 @@
 import { Problem } from '../problem/index.ts';
 import { answers } from './readiness.ts';
-import type { ServedModel } from './served-model.ts';
+import type { LoadingStopped, ServedModel } from './served-model.ts';
 import type { Tier } from './tiers.ts';
+
+/** `Retry-After` for a model that cannot be loaded. */
+const RETRY_SECONDS = 30;
 
 /** The models that a gateway serves, by name. Owns them: a model that is replaced is retired when its requests are done. */
 export class ModelRegistry {
   readonly #models = new Map<string, ServedModel>();
+  /** Models of the store that cannot be loaded for now. */
+  readonly #failures = new Map<string, LoadingStopped>();
   #default: string | undefined;
 
   /** The model of requests that name none: the one set here, or the only one. */
@@ -31,11 +36,17 @@ export class ModelRegistry {
     return this.#models.size > 0 && this.all().every((model) => wanted.every((tier) => answers(model, tier)));
   }
 
-  /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready') */
+  /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready'), Problem('loading-stopped') */
   get(name: string | undefined): ServedModel {
     const wanted = name ?? this.defaultModel;
     const model = wanted === undefined ? undefined : this.#models.get(wanted);
     if (!model) {
+      if (wanted !== undefined && this.#failures.has(wanted))
+        throw new Problem(
+          'loading-stopped',
+          `Model "${wanted}" cannot be loaded: what is stored of it is damaged, or does not run here. It is tried again, ever more seldom, and at once when it is published again.`,
+          { retryAfter: RETRY_SECONDS },
+        );
       if (this.#models.size === 0)
         throw new Problem('not-ready', 'No model has been loaded yet. Try again in a moment.', {
           retryAfter: 1,
@@ -55,10 +66,27 @@ export class ModelRegistry {
     return model;
   }
 
+  /** Notes that a model of the store cannot be loaded for now. */
+  fail(name: string, failure: LoadingStopped): void {
+    if (!this.#models.has(name)) this.#failures.set(name, failure);
+  }
+
+  /** Models that cannot be loaded for now, by name. */
+  failures(): ReadonlyMap<string, LoadingStopped> {
+    return this.#failures;
+  }
+
+  /** Takes a model out, if it is still the one of its name, and frees it. */
+  async remove(model: ServedModel): Promise<void> {
+    if (this.#models.get(model.name) === model) this.#models.delete(model.name);
+    await model.retire();
+  }
+
   /** Puts a model in its place; the one it replaces finishes its requests and is freed. */
   async put(model: ServedModel): Promise<void> {
     const before = this.#models.get(model.name);
     this.#models.set(model.name, model);
+    this.#failures.delete(model.name);
     await before?.retire();
   }
 

@@ -278,6 +278,7 @@ export class Scheduler {
       ladder: model.ladder,
       precisions: model.precisions,
       loaded: model.loaded,
+      stopped: model.retry,
       predict: (level: number, precision: Precision) => model.predict(level, precision),
       upper: (level: number, precision: Precision) => model.upper(level, precision),
       elapsed: this.#clock.now() - request.arrived,

@@ -1,6 +1,7 @@
 import { LatencyProfile, type ProfileEntry } from '../budget/index.ts';
 import type { Components, Ladder, LevelWeights, Manifest, Precision } from '../checkpoint/index.ts';
 import type { ElasticModel } from '../engine/index.ts';
+import type { ProblemCode } from '../problem/index.ts';
 import type { VitConfig } from '../vit/index.ts';
 import type { Clock } from './clock.ts';
 
@@ -9,12 +10,26 @@ const WARM_RUNS = 3;
 /** While requests wait, warming up pauses for so many times what its last run took: it gets a fifth of one worker at most. */
 const GIVE_WAY = 4;
 
+/** Loading that no short wait brings further. */
+export interface LoadingStopped {
+  readonly code: ProblemCode;
+  /** When it is tried again, ms on the clock. */
+  readonly until: number;
+}
+
+/** Whole seconds until a time on the clock, at least one: for `Retry-After`. */
+export const secondsUntil = (until: number, clock: Clock): number =>
+  Math.max(1, Math.ceil((until - clock.now()) / 1000));
+
 /**
  * A model that answers: an engine, what the manifest says about it, and how long its levels take here. It is ready as
  * soon as its first level has really embedded something on every worker, and grows while further levels arrive. Growing
  * takes one worker at a time from the requests, for one run, and gives way to those that wait.
  */
 export class ServedModel {
+  /** Why levels above `loaded` are not on their way; `undefined` while they are, or are all here. */
+  stopped: LoadingStopped | undefined;
+
   readonly name: string;
   readonly digest: string;
   readonly config: VitConfig;
@@ -94,6 +109,11 @@ export class ServedModel {
       offered(level);
       if (first) for (const precision of measured) await this.#measure(level, precision, WARM_RUNS);
     }
+  }
+
+  /** For a refusal: levels above `loaded` are not on their way, and when they are tried again. */
+  get retry(): { readonly retryAfter: number } | undefined {
+    return this.stopped && { retryAfter: secondsUntil(this.stopped.until, this.#clock) };
   }
 
   /** Expected time of a level, ms; from the FLOPs where it has not been measured yet. */
