@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { LatencyProfile, type StoredProfile } from '../src/budget/index.ts';
 import { openCheckpoint } from '../src/checkpoint/index.ts';
 import { EDGE_FINGERPRINT, profileKey } from '../src/edge/index.ts';
-import { createWebModel } from '../src/engine/web/index.ts';
+import { createWebModel } from '../src/engine/runtime/wasm/index.ts';
 import { openStore } from '../src/storage/node.ts';
 
 const RUNS = 7;

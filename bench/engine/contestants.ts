@@ -1,7 +1,7 @@
+import type { PlainTensor } from '../../src/engine/commands.ts';
 import { createOnnxModel, type Packing } from '../../src/engine/index.ts';
-import type { EncodedModel } from '../../src/engine/onnx/proto.ts';
-import type { PlainTensor } from '../../src/engine/onnx/protocol.ts';
-import { EngineThread } from '../../src/engine/onnx/worker-client.ts';
+import { EngineThread } from '../../src/engine/runtime/native/worker-client.ts';
+import type { EncodedModel } from '../../src/network/proto.ts';
 import type { TensorMap, VitConfig } from '../../src/vit/index.ts';
 import { type BenchLevel, increments } from './ladder.ts';
 import { type Contestant, id, timed } from './race.ts';

@@ -5,7 +5,7 @@
  */
 import { openCheckpoint, type Precision } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
-import { engineThreads } from '../../src/engine/onnx/threads.ts';
+import { engineThreads } from '../../src/engine/runtime/native/native-model.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { fullVariant } from '../../src/vit/index.ts';
 import { randomPixels } from '../networks.ts';

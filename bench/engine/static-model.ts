@@ -1,14 +1,14 @@
-import { keptUnits, networkTensors } from '../../src/engine/network-tensors.ts';
-import { forwardGraph } from '../../src/engine/onnx/forward.ts';
-import { mergeInput, sharedDims, unitDims } from '../../src/engine/onnx/network-inputs.ts';
+import { mergeInput, sharedDims, unitDims } from '../../src/engine/graph-inputs.ts';
+import { forwardGraph } from '../../src/network/forward.ts';
 import {
   type EncodedModel,
   encodeModel,
   type Initializer,
   type OnnxNode,
   type ValueInfo,
-} from '../../src/engine/onnx/proto.ts';
-import { structureOf } from '../../src/engine/onnx/structure.ts';
+} from '../../src/network/proto.ts';
+import { structureOf } from '../../src/network/structure.ts';
+import { keptUnits, networkTensors } from '../../src/network/tensors.ts';
 import type { TensorMap, Variant, VitConfig } from '../../src/vit/index.ts';
 
 /** Operator set of the engine's graphs. */

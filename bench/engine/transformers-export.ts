@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GraphBuilder, type Value } from '../../src/engine/onnx/graph.ts';
-import { encodeModel } from '../../src/engine/onnx/proto.ts';
+import { GraphBuilder, type Value } from '../../src/network/graph.ts';
+import { encodeModel } from '../../src/network/proto.ts';
 import { patchTokens, prefixTokens, type TensorMap, type VitConfig } from '../../src/vit/index.ts';
 
 /** What `torch.onnx` writes by default for a ViT of transformers: no fused attention, GELU by `Erf`. */

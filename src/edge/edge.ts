@@ -1,4 +1,4 @@
-import type { WasmModule } from '../engine/web/index.ts';
+import type { WasmModule } from '../engine/runtime/wasm/index.ts';
 import { createGateway, type Gateway, gatewayLog, problemResponse } from '../gateway/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { callerOf, RateLimiter, systemClock } from '../serving/index.ts';

@@ -1,5 +1,5 @@
 import type { Manifest } from '../checkpoint/index.ts';
-import { memoryUse, RUNTIME_BYTES } from '../engine/web/index.ts';
+import { memoryUse, RUNTIME_BYTES } from '../engine/runtime/wasm/index.ts';
 import { BYTES_PER_PIXEL } from '../vit/web/index.ts';
 import type { EdgeSettings } from './settings.ts';
 

@@ -5,7 +5,7 @@ import {
   openCheckpoint,
   readLatest,
 } from '../checkpoint/index.ts';
-import { createWebModel, type WasmModule } from '../engine/web/index.ts';
+import { createWebModel, type WasmModule } from '../engine/runtime/wasm/index.ts';
 import type { GatewayLog } from '../gateway/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Clock, ServedModel } from '../serving/index.ts';

@@ -1,8 +1,13 @@
 import { isProblem, Problem } from '../problem/index.ts';
 import type { TensorMap, VitConfig } from '../vit/index.ts';
 import type { AnalysisModel, ElasticModel } from './engine.ts';
-import { createOnnxAnalysis, createOnnxModel, cudaInstalled, type OnnxModelOptions } from './onnx/index.ts';
-import { backendInstalled, createTfjsAnalysis, createTfjsModel } from './tfjs/index.ts';
+import {
+  createOnnxAnalysis,
+  createOnnxModel,
+  cudaInstalled,
+  type OnnxModelOptions,
+} from './runtime/native/index.ts';
+import { backendInstalled, createTfjsAnalysis, createTfjsModel } from './runtime/tfjs/index.ts';
 
 const DEVICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const;
 /** Where a network runs. `auto`: a CUDA GPU where what it needs is installed, otherwise the CPU. */

@@ -1,7 +1,7 @@
 import type { LevelWeights, Precision } from '../checkpoint/index.ts';
 import type { TensorMap, UnitOrder, Variant, VitConfig } from '../vit/index.ts';
 
-/** What runs levels of a ladder. Implementations: `onnx/` (CPU, WebGPU, CUDA) and `tfjs/`. */
+/** What runs levels of a ladder. Implementations: `model.ts` (ONNX Runtime) and `runtime/tfjs`. */
 export interface ElasticModel {
   readonly config: VitConfig;
   /** The levels' variants, smallest first; the last is the full network. */

@@ -25,11 +25,11 @@ export {
   type OnnxModelOptions,
   PACKINGS,
   type Packing,
-} from './onnx/index.ts';
+} from './runtime/native/index.ts';
 export {
   createTfjsAnalysis,
   createTfjsModel,
   type TfjsAnalysisOptions,
   type TfjsBackend,
   type TfjsModelOptions,
-} from './tfjs/index.ts';
+} from './runtime/tfjs/index.ts';

@@ -1,6 +1,4 @@
 import type { LevelWeights } from '../checkpoint/index.ts';
-import { Problem } from '../problem/index.ts';
-import type { Variant, VitConfig } from '../vit/index.ts';
 import {
   checkLength,
   keptUnits,
@@ -8,7 +6,9 @@ import {
   networkTensors,
   product,
   type UnitTensor,
-} from './network-tensors.ts';
+} from '../network/tensors.ts';
+import { Problem } from '../problem/index.ts';
+import type { Variant, VitConfig } from '../vit/index.ts';
 
 /** Which rows of every tensor each level of a ladder brings, and whether they are the right ones. */
 export class LadderRows {

@@ -6,7 +6,7 @@ import { bundleWorker, workerErrors } from '../../deploy/check-worker.ts';
 import { storeWorkerProfile } from '../../deploy/worker-profile.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { bytesForModels, edgeSettings, highestLevel, profileKey } from '../../src/edge/index.ts';
-import { memoryUse } from '../../src/engine/web/index.ts';
+import { memoryUse } from '../../src/engine/runtime/wasm/index.ts';
 import { readTiers } from '../../src/host/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { publishTiny, tinyStore } from '../support/tiny-store.ts';

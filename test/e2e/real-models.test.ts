@@ -10,7 +10,7 @@ import { prune } from '../../src/pruning/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import type { TensorMap } from '../../src/vit/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
-import { literalEmbedding } from '../engine/literal-vit.ts';
+import { literalEmbedding } from '../network/literal-vit.ts';
 import { relativeError } from '../support/relative-error.ts';
 import { AUGREG, DEIT, hasSharedData, SHARED_DATA } from '../support/shared-data.ts';
 

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOnnxModel, type ElasticModel } from '../../src/engine/index.ts';
 import { fullVariant, type TensorMap, type VitConfig } from '../../src/vit/index.ts';
 import { levelWeights, type TestLevel, testLadder } from '../conformance/engine/ladder.ts';
+import { literalEmbedding } from '../network/literal-vit.ts';
 import { relativeError } from '../support/relative-error.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../support/tiny-vit.ts';
 import { FAMILIES } from './families.ts';
-import { literalEmbedding } from './literal-vit.ts';
 
 const IMAGES = 11;
 /** Norm of the difference to the literal float64 network with eight-bit weights: what rounding activations costs. */

@@ -7,7 +7,7 @@ export const engineThreads: Worker[] = [];
 
 /**
  * `node:worker_threads` whose workers can be seen, killed and made to hang (message `hang`) by a test:
- * `vi.mock('node:worker_threads', async (original) => (await import('../support/engine-threads.ts')).watched(await original()))`
+ * `vi.mock('node:worker_threads', async (original) => (await import('./engine-threads.ts')).watched(await original()))`
  */
 export function watched(actual: WorkerThreads): WorkerThreads {
   return {

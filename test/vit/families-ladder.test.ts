@@ -10,7 +10,7 @@ import { prune } from '../../src/pruning/index.ts';
 import { quick } from '../../src/pruning/recipe/recipes/quick.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { folderFiles } from '../../src/vit/node.ts';
-import { literalEmbedding } from '../engine/literal-vit.ts';
+import { literalEmbedding } from '../network/literal-vit.ts';
 import { FIXTURE_FAMILIES, fixturePixels, IMAGES, readExpected } from '../support/family-fixtures.ts';
 import { relativeError } from '../support/relative-error.ts';
 

@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { encodeModel } from '../../engine/onnx/proto.ts';
+import { encodeModel } from '../../network/proto.ts';
 
 /** Operator set of the two graphs. */
 const OPSET = 17;

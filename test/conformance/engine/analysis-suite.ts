@@ -12,7 +12,7 @@ import {
   unitTensors,
 } from '../../../src/vit/index.ts';
 import { FAMILIES } from '../../engine/families.ts';
-import { literalActivations, literalEmbedding } from '../../engine/literal-vit.ts';
+import { literalActivations, literalEmbedding } from '../../network/literal-vit.ts';
 import { relativeError } from '../../support/relative-error.ts';
 import { tinyPixels, tinyTensors } from '../../support/tiny-vit.ts';
 import type { GradientSuiteOptions } from './gradient-suite.ts';

@@ -14,7 +14,7 @@ import {
   type VitConfig,
 } from '../../../src/vit/index.ts';
 import { FAMILIES } from '../../engine/families.ts';
-import { type Gates, literalEmbedding } from '../../engine/literal-vit.ts';
+import { type Gates, literalEmbedding } from '../../network/literal-vit.ts';
 import { relativeError } from '../../support/relative-error.ts';
 import { tinyTensors } from '../../support/tiny-vit.ts';
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ElasticModel } from '../../../src/engine/index.ts';
 import type { TensorMap, Variant, VitConfig } from '../../../src/vit/index.ts';
 import { FAMILIES } from '../../engine/families.ts';
-import { literalEmbedding } from '../../engine/literal-vit.ts';
+import { literalEmbedding } from '../../network/literal-vit.ts';
 import { relativeError } from '../../support/relative-error.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../../support/tiny-vit.ts';
 import { levelWeights, type TestLevel, testLadder } from './ladder.ts';

@@ -1,0 +1,401 @@
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { backwardGraph } from '../network/backward.ts';
+import { forwardGraph, tokensGraph } from '../network/forward.ts';
+import type { GraphBuilder } from '../network/graph.ts';
+import { halfBlockGraph } from '../network/half-block.ts';
+import { structureKey, structureOf } from '../network/structure.ts';
+import { checkLength, checkTensors, keptUnits, networkTensors } from '../network/tensors.ts';
+import { Problem } from '../problem/index.ts';
+import {
+  contextUnits,
+  fullVariant,
+  keptOf,
+  type TensorMap,
+  totalTokens,
+  type UnitOrder,
+  unitCount,
+  type VitConfig,
+} from '../vit/index.ts';
+import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './commands.ts';
+import type {
+  ActivationPlace,
+  AnalysisModel,
+  AnalysisVariant,
+  GradientRequest,
+  Gradients,
+  LastLayerGradients,
+  LastLayerRequest,
+} from './engine.ts';
+import { GradientSum, LastLayerGradientSum } from './gradient-sum.ts';
+import { mergeInput, sharedDims, unitDims } from './graph-inputs.ts';
+import { engineThreads } from './runtime/native/native-model.ts';
+import { shared, sharedFloats } from './shared-arrays.ts';
+import type { EngineWorker, WorkerPool } from './worker-pool.ts';
+
+export interface OnnxAnalysisOptions {
+  readonly config: VitConfig;
+  /** All canonical tensors. Copied once, into memory that all workers read. */
+  readonly tensors: TensorMap;
+  /** Threads inside each worker. @default 1 */
+  readonly threads?: number;
+  /** @default one per core */
+  readonly workers?: number;
+}
+
+/**
+ * Images that go through a graph together. Fixed, so that sums are made in the same order whatever the number of workers.
+ */
+const CHUNK = { forward: 8, backward: 4 } as const;
+/** Arrangements of units, and sessions with what they have allocated, that are kept for the next call. */
+const KEPT = { orders: 2, sessions: 8 } as const;
+/** The same of a large network: memory is worth more than a second. */
+const KEPT_OF_LARGE = { orders: 1, sessions: 1 } as const;
+/** Numbers of a large network. */
+const LARGE = 2.5e8;
+/** A channel is one number of what `mlp.fc2` reads. */
+const CHANNEL = { kind: 'channels', width: 1 } as const;
+
+/** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
+export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
+  checkTensors(options.config, options.tensors);
+  return new OnnxAnalysis(options);
+}
+
+/** What one call needs of a worker. */
+interface Call {
+  /** Unique: names the set of inputs that is bound for this call. */
+  readonly inputs: string;
+  readonly session: string;
+  readonly graph: () => GraphBuilder;
+  readonly network: AnalysisVariant;
+  readonly further?: Readonly<Record<string, PlainTensor>>;
+}
+
+class OnnxAnalysis implements AnalysisModel {
+  readonly config: VitConfig;
+  readonly #arrays: Map<string, Float32Array>;
+  /** The unit tensors in the orders that were asked for last. */
+  readonly #arranged = new Map<string, ReadonlyMap<string, Float32Array>>();
+  readonly #table;
+  readonly #pool: WorkerPool;
+  readonly #threads: number;
+  readonly #full: AnalysisVariant;
+  readonly #kept: { readonly orders: number; readonly sessions: number };
+  #calls = 0;
+
+  constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
+    this.config = config;
+    this.#table = networkTensors(config);
+    const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];
+    this.#arrays = new Map(
+      names.map((name) => [name, shared(tensors.get(name)?.data ?? new Float32Array(0))]),
+    );
+    this.#threads = threads;
+    this.#pool = engineThreads(workers);
+    this.#full = { variant: fullVariant(config) };
+    const size = [...this.#arrays.values()].reduce((sum, { length }) => sum + length, 0);
+    this.#kept = size < LARGE ? KEPT : KEPT_OF_LARGE;
+  }
+
+  async embed(pixels: Float32Array, count: number, network = this.#full): Promise<Float32Array> {
+    const structure = structureOf(this.config, network.variant);
+    const call = this.#call(`forward ${structureKey(structure)}`, network, () =>
+      forwardGraph(this.config, structure),
+    );
+    const chunks = this.#chunks({ pixels: this.#pixelBatch(pixels, count) }, count, CHUNK.forward, call);
+    return this.#collect('embedding', chunks, count * this.config.embeddingWidth);
+  }
+
+  async embedTokens(pixels: Float32Array, count: number): Promise<Float32Array> {
+    const call = this.#call('tokens', this.#full, () => tokensGraph(this.config));
+    const chunks = this.#chunks({ pixels: this.#pixelBatch(pixels, count) }, count, CHUNK.forward, call);
+    return this.#collect('tokens', chunks, count * totalTokens(this.config) * this.config.width);
+  }
+
+  async activations(
+    stream: Float32Array,
+    count: number,
+    { block, part, sizes }: ActivationPlace,
+    network = this.#full,
+  ): Promise<Float32Array> {
+    const { config } = this;
+    const tokens = count === 0 ? 0 : stream.length / count / config.width;
+    checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * config.width);
+    const { kind, width } = part === 'attention' ? contextUnits(config) : CHANNEL;
+    const features = width * keptOf(config, network.variant, kind, block);
+    if (features === 0) return new Float32Array(0);
+    const sized = part === 'attention' && sizes !== undefined;
+    if (sized) checkLength('The token sizes', sizes.length, count, tokens);
+    const call = this.#call(`${part} ${block}${sized ? ' sized' : ''}`, network, () =>
+      halfBlockGraph(config, block, { part, sized }),
+    );
+    const batches = {
+      stream: { data: stream, dims: [tokens, config.width] },
+      ...(sized && { sizes: { data: sizes, dims: [tokens] } }),
+    };
+    const chunks = this.#chunks(batches, count, CHUNK.forward, call);
+    return this.#collect('activations', chunks, count * tokens * features);
+  }
+
+  async gradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    wanted: GradientRequest,
+  ): Promise<Gradients> {
+    const { config } = this;
+    const width = config.embeddingWidth;
+    checkLength('The cotangents', cotangents.length, count, width);
+    const { weights = false, gates = false, centre } = wanted;
+    const kinds = { weights, gates, centred: gates && centre !== undefined };
+    const further = kinds.centred && centre ? meanInputs(centre) : {};
+    const name = `backward ${Number(weights)}${Number(gates)}${Number(kinds.centred)}`;
+    const structure = structureOf(config, this.#full.variant);
+    const call = { ...this.#call(name, this.#full, () => backwardGraph(config, kinds, structure)), further };
+    const batches = {
+      pixels: this.#pixelBatch(pixels, count),
+      cotangents: { data: cotangents, dims: [width] },
+    };
+    const sum = new GradientSum(config, count, kinds);
+    for await (const { first, outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
+      sum.add(first, (name) => floats(outputs, name));
+    }
+    return sum.gradients;
+  }
+
+  async lastLayerGradients(
+    pixels: Float32Array,
+    count: number,
+    cotangents: Float32Array,
+    network: AnalysisVariant,
+    wanted: LastLayerRequest,
+  ): Promise<LastLayerGradients> {
+    const { config } = this;
+    const width = config.embeddingWidth;
+    checkLength('The cotangents', cotangents.length, count, width);
+    const structure = structureOf(config, network.variant);
+    const lastLayers = wanted.weights ? 'weights' : 'biases';
+    const call = this.#call(`${lastLayers} ${structureKey(structure)}`, network, () =>
+      backwardGraph(config, { lastLayers }, structure),
+    );
+    const batches = {
+      pixels: this.#pixelBatch(pixels, count),
+      cotangents: { data: cotangents, dims: [width] },
+    };
+    const sum = new LastLayerGradientSum(config, network.variant, wanted);
+    for await (const { outputs } of this.#chunks(batches, count, CHUNK.backward, call)) {
+      sum.add((name) => floats(outputs, name));
+    }
+    return sum.gradients;
+  }
+
+  async dispose(): Promise<void> {
+    await this.#pool.close();
+    this.#arrays.clear();
+    this.#arranged.clear();
+  }
+
+  #call(session: string, network: AnalysisVariant, graph: () => GraphBuilder): Call {
+    return { inputs: `call ${this.#calls++}`, session, graph, network };
+  }
+
+  #pixelBatch(pixels: Float32Array, count: number): Batch {
+    const dims = [3, this.config.imageSize, this.config.imageSize];
+    checkLength('The pixel array', pixels.length, count, 3 * this.config.imageSize ** 2);
+    return { data: pixels, dims };
+  }
+
+  /** Runs the images in chunks of fixed size on whichever workers are idle; yields in order. */
+  async *#chunks(
+    batches: Readonly<Record<string, Batch>>,
+    count: number,
+    size: number,
+    call: Call,
+  ): AsyncGenerator<{ first: number; outputs: Outputs }> {
+    const running: { first: number; outputs: Promise<Outputs> }[] = [];
+    for (let first = 0; first < count; first += size) {
+      const images = Math.min(size, count - first);
+      const outputs = this.#pool.use((worker) => this.#runOn(worker, call, cut(batches, first, images)));
+      outputs.catch(() => {}); // it is awaited below, perhaps after another one has failed
+      running.push({ first, outputs });
+    }
+    try {
+      for (const { first, outputs } of running) yield { first, outputs: await outputs };
+    } finally {
+      await Promise.allSettled(running.map(({ outputs }) => outputs));
+      await this.#forgetCall(call);
+    }
+  }
+
+  async #collect(
+    name: string,
+    chunks: AsyncIterable<{ outputs: Outputs }>,
+    length: number,
+  ): Promise<Float32Array> {
+    const result = new Float32Array(length);
+    let at = 0;
+    for await (const { outputs } of chunks) {
+      const data = floats(outputs, name);
+      result.set(data, at);
+      at += data.length;
+    }
+    return result;
+  }
+
+  async #runOn(
+    worker: EngineWorker,
+    call: Call,
+    tensors: Readonly<Record<string, PlainTensor>>,
+  ): Promise<Outputs> {
+    await this.#give(worker, call);
+    const buffers = Object.values(tensors).map(({ data }) => data.buffer);
+    return worker.run(call.session, call.inputs, tensors, buffers);
+  }
+
+  /** Sends what the worker does not have yet: weights, arrangement, session, inputs of the call. */
+  async #give(worker: EngineWorker, call: Call): Promise<void> {
+    await worker.ensure('weights', () => this.#giveWeights(worker));
+    const prefix = call.network.units ? await this.#arrange(worker, call.network.units) : '';
+    await this.#openSession(worker, call);
+    await worker.ensure(`inputs ${call.inputs}`, async () => {
+      await worker.send({ kind: 'bind', inputs: call.inputs, ...this.#inputsOf(call, prefix) });
+    });
+  }
+
+  async #giveWeights(worker: EngineWorker): Promise<void> {
+    for (const [array, data] of this.#arrays) await worker.send({ kind: 'share', array, data });
+  }
+
+  /** Gives a copy of the unit tensors in the given order. @returns the prefix of the copies' names */
+  async #arrange(worker: EngineWorker, units: UnitOrder): Promise<string> {
+    const key = `order ${orderDigest(units)}/`;
+    const arranged = this.#inOrder(key, units);
+    await worker.ensure(key, async () => {
+      for (const [name, data] of arranged) await worker.send({ kind: 'share', array: key + name, data });
+    });
+    for (const old of worker.given('order ').slice(0, -this.#kept.orders)) {
+      worker.lose(old);
+      await worker.send({ kind: 'forget', arrays: this.#table.units.map(({ name }) => old + name) });
+    }
+    return key;
+  }
+
+  #inOrder(key: string, units: UnitOrder): ReadonlyMap<string, Float32Array> {
+    const arranged = this.#arranged.get(key) ?? this.#gather(units);
+    this.#arranged.delete(key);
+    this.#arranged.set(key, arranged);
+    for (const old of [...this.#arranged.keys()].slice(0, -this.#kept.orders)) this.#arranged.delete(old);
+    return arranged;
+  }
+
+  #gather(units: UnitOrder): ReadonlyMap<string, Float32Array> {
+    const arranged = new Map<string, Float32Array>();
+    for (const { name, block, kind, rowLength } of this.#table.units) {
+      const rows = units[kind]?.[block] ?? [];
+      const from = this.#arrays.get(name) ?? new Float32Array(0);
+      const data = sharedFloats(rows.length * rowLength);
+      rows.forEach((row, at) => {
+        data.set(from.subarray(row * rowLength, (row + 1) * rowLength), at * rowLength);
+      });
+      arranged.set(name, data);
+    }
+    return arranged;
+  }
+
+  async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
+    await worker.ensure(`session ${session}`, async () => {
+      const options = { device: 'cpu', threads: this.#threads } as const;
+      await worker.send({ kind: 'open', session, ...graph().encode(), options });
+    });
+    for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
+      worker.lose(old);
+      await worker.send({ kind: 'close', session: old.slice('session '.length) });
+    }
+  }
+
+  #inputsOf(
+    { network, further }: Call,
+    prefix: string,
+  ): { views: Record<string, ArrayView>; tensors: Record<string, PlainTensor> } {
+    const { config } = this;
+    const views: Record<string, ArrayView> = {};
+    const tensors: Record<string, PlainTensor> = { ...further, merge: mergeInput(config, network.variant) };
+    const take = (name: string, array: string, dims: number[]) => {
+      const replaced = network.replaced?.get(name);
+      if (!replaced) {
+        views[name] = { array, dims };
+        return;
+      }
+      checkLength(
+        `The replaced "${name}"`,
+        replaced.data.length,
+        1,
+        dims.reduce((product, dim) => product * dim, 1),
+      );
+      tensors[name] = { type: 'float32', dims, data: asOwnView(replaced.data) };
+    };
+    for (const unit of this.#table.units) {
+      const count = keptUnits(unit, network.variant);
+      const ordered = network.units?.[unit.kind]?.[unit.block]?.length ?? unitCount(config, unit.kind);
+      if (count > ordered) throw tooManyUnits(unit.name, count, ordered);
+      take(unit.name, prefix + unit.name, unitDims(config, unit, count));
+    }
+    for (const [name, shape] of this.#table.shared) take(name, name, sharedDims(name, shape));
+    return { views, tensors };
+  }
+
+  async #forgetCall({ inputs }: Call): Promise<void> {
+    for (const worker of this.#pool.workers) {
+      if (!worker.alive || !worker.lose(`inputs ${inputs}`)) continue;
+      await worker.send({ kind: 'unbind', inputs });
+    }
+  }
+}
+
+/** One array of images (or of what belongs to them) and the shape of one entry. */
+interface Batch {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
+function cut(
+  batches: Readonly<Record<string, Batch>>,
+  first: number,
+  images: number,
+): Record<string, PlainTensor> {
+  return Object.fromEntries(
+    Object.entries(batches).map(([name, { data, dims }]) => {
+      const each = dims.reduce((product, dim) => product * dim, 1);
+      const part = data.slice(first * each, (first + images) * each);
+      return [name, { type: 'float32', dims: [images, ...dims], data: part } satisfies PlainTensor];
+    }),
+  );
+}
+
+function orderDigest({ heads, channels, queries = [], values = [] }: UnitOrder): string {
+  const hash = createHash('sha256');
+  for (const order of [...heads, ...channels, ...queries, ...values])
+    hash.update(Int32Array.of(order.length, ...order));
+  return hash.digest('hex').slice(0, 32);
+}
+
+function meanInputs(centre: NonNullable<GradientRequest['centre']>): Record<string, PlainTensor> {
+  const inputs: Record<string, PlainTensor> = {};
+  for (const part of ['heads', 'channels'] as const) {
+    for (const [block, data] of centre[part].entries()) {
+      inputs[`means.${block}.${part}`] = { type: 'float32', dims: [data.length], data: asOwnView(data) };
+    }
+  }
+  return inputs;
+}
+
+function tooManyUnits(name: string, count: number, available: number): Problem {
+  return new Problem(
+    'tensor-mismatch',
+    `The variant keeps ${count} units of "${name}"; there are ${available}.`,
+    {
+      tensor: name,
+    },
+  );
+}
