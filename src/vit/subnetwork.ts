@@ -32,20 +32,19 @@ export interface UnitOrder {
 }
 
 /**
- * The schedule as it can run: in each block at most half of the mergeable tokens go, `r <= (T - 1) >> 1` with at
- * least three tokens left (a larger request is clamped, as in Bolya et al. 2023), and a block without heads has no
- * keys to compare and merges nothing.
+ * The schedule as it can run. In each block at most the patches at even positions go, because only those look for a
+ * partner: half of the patches, whatever the number of prefix tokens before them (Bolya et al. 2023, section 3). Two patches
+ * and three tokens are left at least. A larger request is clamped. A block without heads has no keys to compare and
+ * merges nothing.
  * @returns tokens merged `[B]`
  */
 export function feasibleMerge(config: VitConfig, variant: Variant): number[] {
   let tokens = totalTokens(config);
-  const mergeable = () => tokens - prefixTokens(config);
+  const prefix = prefixTokens(config);
   return variant.merge.map((wanted, block) => {
     if (variant.heads[block] === 0) return 0;
-    const removed = Math.max(
-      0,
-      Math.min(wanted, (tokens - 1) >> 1, mergeable() - 2, Math.max(0, tokens - 3)),
-    );
+    const pairs = Math.ceil(tokens / 2) - Math.ceil(prefix / 2);
+    const removed = Math.max(0, Math.min(wanted, pairs, tokens - prefix - 2, tokens - 3));
     tokens -= removed;
     return removed;
   });

@@ -100,6 +100,30 @@ describe('mean absorption', () => {
   });
 });
 
+describe('a network with registers and few patches', () => {
+  it('is merged as far as its patches go, and corrected there', async () => {
+    const small = await tinyContext(
+      { imageSize: 16, prefix: { cls: true, distillation: false, registers: 4 } },
+      { fit: 8, held: 4 },
+    );
+    const own = await bestCriterion({ images: 6, projections: 1 }).score(small);
+    const order = rank(small.config, own, { heads: 0, channels: 0.05 });
+    const planned = await bestPath({ candidates: 2, images: 4 }).plan(small, order, [0.5, 1]);
+    const variant = { ...fullVariant(small.config), merge: [99, 99, 0] };
+    for (const level of [...planned, variant]) {
+      const replaced = await bestCorrection({ enough: 1, images: 6, trials: 2 }).correct(
+        small,
+        level,
+        order.units,
+      );
+      const pixels = await small.images.held.pixels([0, 1]);
+      const embeddings = await small.model.embed(pixels, 2, { variant: level, units: order.units, replaced });
+      expect(embeddings.every(Number.isFinite)).toBe(true);
+    }
+    await small.model.dispose();
+  });
+});
+
 describe('a candidate fitted to a share', () => {
   const merge = [1, 1, 0.5, 0];
   it('merges as little as the share asks for', () => {

@@ -167,6 +167,25 @@ describe('a merge schedule that can run', () => {
     expect(feasible([4, 2, 1], [3, 0, 3])).toEqual([4, 0, 1]);
   });
 
+  it('asks for no more merges than there are patches that look for a partner, whatever stands before them', () => {
+    for (const registers of [0, 1, 2, 3, 4, 5, 6]) {
+      for (const cls of [false, true]) {
+        const config = tinyConfig({ imageSize: 16, prefix: { cls, distillation: false, registers } });
+        const prefix = registers + Number(cls);
+        let tokens = prefix + 16;
+        for (const count of feasibleMerge(config, { ...fullVariant(config), merge: [99, 99, 99] })) {
+          let looking = 0;
+          for (let token = prefix; token < tokens; token++) if (token % 2 === 0) looking++;
+          expect(count).toBeLessThanOrEqual(looking);
+          tokens -= count;
+        }
+      }
+    }
+    // [CLS] and four registers: of 16 patches eight look for a partner, then of 8 four, of 4 two.
+    const config = tinyConfig({ imageSize: 16, prefix: { cls: true, distillation: false, registers: 4 } });
+    expect(feasibleMerge(config, { ...fullVariant(config), merge: [99, 99, 99] })).toEqual([8, 4, 2]);
+  });
+
   it('never takes a prefix token or leaves fewer than two patches', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(40), { minLength: 3, maxLength: 3 }), fc.nat(6), (merge, registers) => {
