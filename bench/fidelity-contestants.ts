@@ -46,9 +46,9 @@ export function contestants(scale: Scale): Contestant[] {
   const reference = scaledReference(scale);
   const local = reference.criterion.kind === 'snapvit' ? reference.criterion.local : undefined;
   if (!local) throw new RangeError('the reference recipe has local scores');
-  const criterion = (settings: Settings): Parts => ({ criterion: { kind: 'best', settings } });
-  const correction = (settings: Settings): Parts => ({ correction: { kind: 'best', settings } });
-  const path = (settings: Settings): Parts => ({ path: { kind: 'best', settings } });
+  const criterion = (settings: Settings): Parts => ({ criterion: { kind: 'gate-curvature', settings } });
+  const correction = (settings: Settings): Parts => ({ correction: { kind: 'ridge', settings } });
+  const path = (settings: Settings): Parts => ({ path: { kind: 'joint-search', settings } });
   const none: Parts = { correction: { kind: 'none' } };
   return [
     units('random', { ...reference, ...none, criterion: { kind: 'random' } }),
@@ -95,7 +95,7 @@ export function contestants(scale: Scale): Contestant[] {
 const wholeHeads: RecipeInput = {
   ...best,
   merging: null,
-  path: { kind: 'best', settings: { merging: false } },
+  path: { kind: 'joint-search', settings: { merging: false } },
 };
 
 function units(name: string, recipe: RecipeInput): Contestant {
@@ -132,7 +132,7 @@ function onMorePictures(contestant: Contestant): Contestant {
 
 /** The correction of a recipe without the tuning after it. */
 function untuned({ correction }: RecipeInput): Parts {
-  if (correction.kind !== 'best') throw new RangeError('only the correction "best" tunes');
+  if (correction.kind !== 'ridge') throw new RangeError('only the correction "ridge" tunes');
   return { correction: { ...correction, settings: { ...correction.settings, epochs: 0 } } };
 }
 

@@ -8,7 +8,7 @@ export function fidelity(level: Vectors, full: Vectors): { mean: number; p5: num
 }
 
 /**
- * k-NN top-1: the majority among the `k` nearest by cosine (Simoncini et al. 2025, section 4: k = 20, train split as the gallery);
+ * k-NN top-1: the majority among the `k` nearest by cosine (as Simoncini et al. 2025 evaluate: k = 20, train split as the gallery);
  * ties go to the class of smaller number.
  */
 export function knnTop1(

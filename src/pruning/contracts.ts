@@ -76,7 +76,7 @@ export interface Correction {
   correct(context: PruningContext, variant: Variant, units: UnitOrder): Promise<TensorMap>;
 }
 
-/** Turns FLOP shares into variants along a ranking (`snapvit`: the paper's coupled ratios; `best`: joint with merging). */
+/** Turns FLOP shares into variants along a ranking (`snapvit`: the paper's coupled ratios; `joint-search`: together with merging). */
 export interface LadderPath {
   readonly name: string;
   /**

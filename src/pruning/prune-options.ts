@@ -16,8 +16,8 @@ export interface PruneOptions {
   readonly name?: string | undefined;
   /** A shipped name, a YAML or JSON file, or a recipe. @default 'best' */
   readonly recipe?: string | RecipeInput | undefined;
-  /** Takes the place of the recipe's path. */
-  readonly path?: 'best' | 'snapvit' | undefined;
+  /** Takes the place of the recipe's path. `best` is an older name of `joint-search`. */
+  readonly path?: 'joint-search' | 'snapvit' | 'best' | undefined;
   /** Number of levels, or their FLOP shares. @default 8 */
   readonly levels?: number | readonly number[] | undefined;
   /** @default 0 */

@@ -30,6 +30,7 @@ import type { PruneOptions, PruneResult } from './prune-options.ts';
 import { correctionOf, criterionOf, pathOf } from './recipe/parts-of.ts';
 import { parseRecipe, readRecipe } from './recipe/read-recipe.ts';
 import type { Recipe } from './recipe/schema.ts';
+import { asStoredPath, asStoredRecipe } from './recipe/spelling.ts';
 import { folderSteps, jsonStep } from './steps/step-store.ts';
 import { dimensionTensors, withDimensions } from './units/dimensions/dimension-network.ts';
 import { rank } from './units/ranking.ts';
@@ -117,9 +118,9 @@ async function run(options: PruneOptions): Promise<PruneResult> {
       provenance: {
         tool: TOOL,
         // A recipe is plain JSON data: strings, numbers, lists and null.
-        recipe: { ...recipe, levels: shares },
+        recipe: { ...asStoredRecipe(recipe), levels: shares },
         seed,
-        path: path.name,
+        path: asStoredPath(path.name),
         source: source.digests,
         images: { digest: images.digest, used: images.used, skipped: images.skipped },
       },
@@ -183,9 +184,10 @@ async function resolveRecipe(
 }
 
 /** The recipe's own settings when it already has that path, the path's defaults otherwise. The published path is one of heads. */
-function onPath(recipe: Recipe, kind: 'best' | 'snapvit'): Recipe {
+function onPath(recipe: Recipe, wanted: NonNullable<PruneOptions['path']>): Recipe {
+  const kind = wanted === 'best' ? 'joint-search' : wanted;
   if (recipe.path.kind === kind) return recipe;
-  return kind === 'best'
+  return kind === 'joint-search'
     ? { ...recipe, path: { kind, settings: {} } }
     : { ...recipe, path: { kind }, attention: 'heads' };
 }

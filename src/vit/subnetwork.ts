@@ -64,8 +64,8 @@ export function tokensPerBlock(config: VitConfig, variant: Variant): { attention
 }
 
 /**
- * FLOPs of one image, 1 multiply-add = 2 FLOPs, as the authors of SnapViT count them (their
- * implementation; `snapvit.md` section 4): per block with h heads, m channels and T tokens
+ * FLOPs of one image, 1 multiply-add = 2 FLOPs, as the authors of SnapViT count them (Simoncini
+ * et al. 2025, in their implementation at elastic.ashita.nl): per block with h heads, m channels and T tokens
  * `qkv 6 D dh h T`, `proj 2 D dh h T`, `scores 2 h dh T^2`, `softmax 3 h T^2`, `mix 2 h dh T^2`, `mlp 4 D m T'` (gated
  * `6 D m T'`), plus the patch embedding. `T'` is T less the tokens merged in the block. Where dimensions are units, queries and
  * keys count with those that are kept, values and `proj` with theirs.

@@ -14,9 +14,9 @@ const root = join(import.meta.dirname, '../..');
 const RECIPE: RecipeInput = {
   ...best,
   images: { fit: 8, held: 2 },
-  criterion: { kind: 'best', settings: { projections: 1 } },
-  correction: { kind: 'best', settings: { images: 6, trials: 2 } },
-  path: { kind: 'best', settings: { images: 4, candidates: 1 } },
+  criterion: { kind: 'gate-curvature', settings: { projections: 1 } },
+  correction: { kind: 'ridge', settings: { images: 6, trials: 2 } },
+  path: { kind: 'joint-search', settings: { images: 4, candidates: 1 } },
 };
 
 let folder: string;

@@ -1,13 +1,13 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { activationMeans } from '../../src/pruning/activations/activation-means.ts';
 import { absorbMeans } from '../../src/pruning/activations/mean-absorption.ts';
-import { bestCorrection } from '../../src/pruning/corrections/ridge/correction.ts';
+import { ridgeCorrection } from '../../src/pruning/corrections/ridge/correction.ts';
 import { interpolated } from '../../src/pruning/corrections/ridge/strength.ts';
-import { bestCriterion } from '../../src/pruning/criteria/gate-curvature/criterion.ts';
+import { gateCurvatureCriterion } from '../../src/pruning/criteria/gate-curvature/criterion.ts';
 import { embedImages, rowCosines } from '../../src/pruning/fidelity/fidelity.ts';
 import { clearlyWorse, createMeasure } from '../../src/pruning/fidelity/measure.ts';
 import { fitToShare } from '../../src/pruning/paths/joint-search/candidate.ts';
-import { bestPath } from '../../src/pruning/paths/joint-search/path.ts';
+import { jointSearchPath } from '../../src/pruning/paths/joint-search/path.ts';
 import { memorySteps } from '../../src/pruning/steps/step-store.ts';
 import { rank } from '../../src/pruning/units/ranking.ts';
 import { flops, fullVariant } from '../../src/vit/index.ts';
@@ -16,7 +16,7 @@ import { tinyContext } from './tiny-context.ts';
 const context = await tinyContext({ imageSize: 20, depth: 4 }, { fit: 12, held: 6 });
 afterAll(() => context.model.dispose());
 const { config, tensors, model, images } = context;
-const scores = await bestCriterion({ images: 8, projections: 2 }).score(context);
+const scores = await gateCurvatureCriterion({ images: 8, projections: 2 }).score(context);
 const ranking = rank(config, scores, { heads: 0, channels: 0.05 });
 const { units } = ranking;
 const shares = [0.35, 0.5, 0.7, 1];
@@ -54,7 +54,7 @@ describe('the criterion', () => {
   });
 
   it('names the setting that is wrong', () => {
-    expect(() => bestCriterion({ projections: 0 })).toThrow('projections');
+    expect(() => gateCurvatureCriterion({ projections: 0 })).toThrow('projections');
   });
 });
 
@@ -106,12 +106,12 @@ describe('a network with registers and few patches', () => {
       { imageSize: 16, prefix: { cls: true, distillation: false, registers: 4 } },
       { fit: 8, held: 4 },
     );
-    const own = await bestCriterion({ images: 6, projections: 1 }).score(small);
+    const own = await gateCurvatureCriterion({ images: 6, projections: 1 }).score(small);
     const order = rank(small.config, own, { heads: 0, channels: 0.05 });
-    const planned = await bestPath({ candidates: 2, images: 4 }).plan(small, order, [0.5, 1]);
+    const planned = await jointSearchPath({ candidates: 2, images: 4 }).plan(small, order, [0.5, 1]);
     const variant = { ...fullVariant(small.config), merge: [99, 99, 0] };
     for (const level of [...planned, variant]) {
-      const replaced = await bestCorrection({ enough: 1, images: 6, trials: 2 }).correct(
+      const replaced = await ridgeCorrection({ enough: 1, images: 6, trials: 2 }).correct(
         small,
         level,
         order.units,
@@ -151,7 +151,7 @@ describe('a candidate fitted to a share', () => {
 
 describe('the path', () => {
   it('plans nested variants within their shares, the same ones every time', async () => {
-    const plan = () => bestPath({ candidates: 6, images: 8 }).plan(context, ranking, shares);
+    const plan = () => jointSearchPath({ candidates: 6, images: 8 }).plan(context, ranking, shares);
     const variants = await plan();
     const full = flops(config, fullVariant(config));
     for (const [index, variant] of variants.entries()) {
@@ -164,7 +164,7 @@ describe('the path', () => {
       }
     }
     expect(variants.at(-1)).toEqual(fullVariant(config));
-    const again = await bestPath({ candidates: 6, images: 8 }).plan(
+    const again = await jointSearchPath({ candidates: 6, images: 8 }).plan(
       { ...context, steps: { load: async () => undefined, save: async () => {} } },
       ranking,
       shares,
@@ -173,7 +173,7 @@ describe('the path', () => {
   });
 
   it('merges nothing where only units may go', async () => {
-    const variants = await bestPath({ merging: false, images: 4 }).plan(context, ranking, [0.6, 0.8]);
+    const variants = await jointSearchPath({ merging: false, images: 4 }).plan(context, ranking, [0.6, 0.8]);
     expect(variants.flatMap(({ merge }) => merge).every((count) => count === 0)).toBe(true);
   });
 
@@ -187,7 +187,7 @@ describe('the path', () => {
 describe('the correction', () => {
   it('brings a pruned level closer to the full network than biases alone do', async () => {
     const variant = { ...fullVariant(config), heads: [2, 2, 3, 2], channels: [12, 14, 15, 12] };
-    const correct = (settings: object) => bestCorrection(settings).correct(context, variant, units);
+    const correct = (settings: object) => ridgeCorrection(settings).correct(context, variant, units);
     const none = await fidelity({ variant, units });
     const mean = await fidelity({ variant, units, replaced: await correct({ kind: 'mean', images: 8 }) });
     const ridge = await fidelity({
@@ -200,7 +200,7 @@ describe('the correction', () => {
   });
 
   it('leaves the full network alone', async () => {
-    expect((await bestCorrection({}).correct(context, fullVariant(config), units)).size).toBe(0);
+    expect((await ridgeCorrection({}).correct(context, fullVariant(config), units)).size).toBe(0);
   });
 
   it('goes part of the way from the start to the fitted weights', () => {

@@ -38,9 +38,9 @@ const REFERENCE: RecipeInput = {
 const BEST: RecipeInput = {
   ...best,
   images: { fit: 8, held: 4 },
-  criterion: { kind: 'best', settings: { projections: 1 } },
-  correction: { kind: 'best', settings: { images: 6, trials: 2, epochs: 1 } },
-  path: { kind: 'best', settings: { images: 6, candidates: 3 } },
+  criterion: { kind: 'gate-curvature', settings: { projections: 1 } },
+  correction: { kind: 'ridge', settings: { images: 6, trials: 2, epochs: 1 } },
+  path: { kind: 'joint-search', settings: { images: 6, candidates: 3 } },
   merging: { rows: 0.5, sizes: 0.05, attention: 0.05 },
 };
 
@@ -48,9 +48,9 @@ const BEST: RecipeInput = {
 const COMPACT: RecipeInput = {
   ...compact,
   images: { fit: 8, held: 4 },
-  criterion: { kind: 'best', settings: { projections: 2, measured: 3 } },
+  criterion: { kind: 'gate-curvature', settings: { projections: 2, measured: 3 } },
   correction: {
-    kind: 'best',
+    kind: 'ridge',
     settings: { images: 6, trials: 2, ridge: [0.1, 1, 10], epochs: 2, tune: 'weights' },
   },
 };
@@ -269,7 +269,7 @@ describe('prune', () => {
     await expect(run({ recipe: 'no-such-recipe' })).rejects.toMatchObject({ code: 'invalid-recipe' });
     await expect(run({ recipe: { ...REFERENCE, attention: 'dimensions' } })).rejects.toMatchObject({
       code: 'invalid-recipe',
-      message: expect.stringContaining('dimensions need the criterion "best"'),
+      message: expect.stringContaining('dimensions need the criterion "gate-curvature"'),
     });
     await expect(run({ device: 'abacus' as 'cpu' })).rejects.toMatchObject({ code: 'engine-unavailable' });
     await expect(run({ levels: [2] })).rejects.toMatchObject({ code: 'invalid-settings' });

@@ -14,7 +14,7 @@ interface PruneFlags {
   readonly store: string;
   readonly name?: string;
   readonly recipe: string;
-  readonly path?: 'best' | 'snapvit';
+  readonly path?: 'joint-search' | 'snapvit' | 'best';
   readonly levels: number | number[];
   readonly seed: number;
   readonly scores?: string;
@@ -47,8 +47,9 @@ export function prune(console: Console): Command {
     )
     .addOption(
       new Option('--path <name>', 'rule that turns FLOP shares into levels (default: the recipe’s)').choices([
-        'best',
+        'joint-search',
         'snapvit',
+        'best',
       ]),
     )
     .option('--levels <number|shares>', 'number of levels, or FLOP shares such as 0.3,0.5,1', levels, 8)

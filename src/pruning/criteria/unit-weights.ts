@@ -2,7 +2,7 @@ import { Problem } from '../../problem/index.ts';
 import type { TensorMap, VitConfig } from '../../vit/index.ts';
 
 /**
- * The weights that a unit is scored by: the same ones as SnapViT's gradients (section 1 of the method), so that
+ * The weights that a unit is scored by: the same ones as SnapViT's gradients (Simoncini et al. 2025, section 3), so that
  * criteria differ in nothing but their rule.
  */
 export interface UnitWeights {

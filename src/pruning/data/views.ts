@@ -31,7 +31,7 @@ export interface ViewPlan {
   readonly views: readonly number[];
 }
 
-/** Draws the views of one picture (section 1 of the method). The same seed and image give the same crops. */
+/** Draws the views of one picture (Simoncini et al. 2025, section 3). The same seed and image give the same crops. */
 export function planViews(
   picture: Pick<Picture, 'width' | 'height'>,
   settings: ViewSettings,

@@ -6,7 +6,7 @@ import { floorShare, remaining } from '../units/ranking.ts';
 /** A point of the path: shares of the channels and of the heads that are removed. */
 export type SparsityPair = readonly [channels: number, heads: number];
 
-/** The paper couples the two ratios by hand (section 4 of the method). */
+/** The paper couples the two ratios by hand (Simoncini et al. 2025, the sparsities of its experiments). */
 export const PAPER_PAIRS: readonly SparsityPair[] = [
   [0, 0],
   [0.15, 0],

@@ -1,14 +1,14 @@
 import { Problem } from '../../problem/index.ts';
 import type { Correction, ImportanceCriterion, LadderPath } from '../contracts.ts';
-import { bestCorrection } from '../corrections/ridge/correction.ts';
+import { ridgeCorrection } from '../corrections/ridge/correction.ts';
 import { sparseGptCorrection } from '../corrections/sparsegpt.ts';
-import { bestCriterion } from '../criteria/gate-curvature/criterion.ts';
+import { gateCurvatureCriterion } from '../criteria/gate-curvature/criterion.ts';
 import { lampCriterion } from '../criteria/lamp.ts';
 import { magnitudeCriterion } from '../criteria/magnitude.ts';
 import { snapvitCriterion } from '../criteria/snapvit/criterion.ts';
 import { snipMagnitudeCriterion } from '../criteria/snip-magnitude.ts';
 import { randomCriterion } from '../criteria/uniform-random.ts';
-import { bestPath } from '../paths/joint-search/path.ts';
+import { jointSearchPath } from '../paths/joint-search/path.ts';
 import { snapvitPath } from '../paths/snapvit.ts';
 import type { Recipe } from './schema.ts';
 
@@ -25,8 +25,8 @@ export function criterionOf({ criterion, protection }: Recipe): ImportanceCriter
       return lampCriterion();
     case 'snip-magnitude':
       return snipMagnitudeCriterion(criterion.local);
-    case 'best':
-      return bestCriterion(criterion.settings);
+    case 'gate-curvature':
+      return gateCurvatureCriterion(criterion.settings);
     case 'released':
       throw new Problem('invalid-recipe', 'Released scores are given as a file: use --scores FILE.pt.');
   }
@@ -39,8 +39,8 @@ export function correctionOf({ correction }: Recipe): Correction | undefined {
       return undefined;
     case 'sparsegpt':
       return sparseGptCorrection(correction);
-    case 'best':
-      return bestCorrection(correction.settings);
+    case 'ridge':
+      return ridgeCorrection(correction.settings);
   }
 }
 
@@ -49,7 +49,7 @@ export function pathOf({ path }: Recipe): LadderPath {
   switch (path.kind) {
     case 'snapvit':
       return snapvitPath();
-    case 'best':
-      return bestPath(path.settings);
+    case 'joint-search':
+      return jointSearchPath(path.settings);
   }
 }

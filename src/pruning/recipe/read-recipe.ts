@@ -9,6 +9,7 @@ import { compactTuned } from './recipes/compact-tuned.ts';
 import { quick } from './recipes/quick.ts';
 import { snapvitReference } from './recipes/snapvit-reference.ts';
 import { type Recipe, type RecipeInput, RecipeSchema } from './schema.ts';
+import { withPresentKinds } from './spelling.ts';
 
 /** Recipes that come with the project. */
 export const SHIPPED_RECIPES: Readonly<Record<string, RecipeInput>> = {
@@ -53,7 +54,7 @@ export async function readRecipe(nameOrFile: string): Promise<Recipe> {
 
 /** @throws Problem('invalid-recipe') that names the field */
 export function parseRecipe(data: unknown, from = 'given'): Recipe {
-  const parsed = RecipeSchema.safeParse(data);
+  const parsed = RecipeSchema.safeParse(withPresentKinds(data));
   if (parsed.success) return parsed.data;
   throw new Problem(
     'invalid-recipe',

@@ -33,7 +33,7 @@ const EvolutionSchema = z.strictObject({
   covariance: z.enum(['identity', 'cka']),
 });
 
-/** Settings of the parts under `best/`, which check them themselves. */
+/** Settings that the part checks itself. */
 const settings = z.record(z.string(), z.json());
 
 const CriterionSchema = z.discriminatedUnion('kind', [
@@ -48,7 +48,7 @@ const CriterionSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('magnitude') }),
   z.strictObject({ kind: z.literal('lamp') }),
   z.strictObject({ kind: z.literal('snip-magnitude'), local: LocalScoreSchema }),
-  z.strictObject({ kind: z.literal('best'), settings }),
+  z.strictObject({ kind: z.literal('gate-curvature'), settings }),
   /** Released scores; the job is given the file. */
   z.strictObject({ kind: z.literal('released'), model: z.string(), sha256: z.string() }),
 ]);
@@ -63,7 +63,7 @@ const CorrectionSchema = z.discriminatedUnion('kind', [
     damping: z.number().positive(),
     statistic: z.enum(['mean', 'max', 'percentile-95']),
   }),
-  z.strictObject({ kind: z.literal('best'), settings }),
+  z.strictObject({ kind: z.literal('ridge'), settings }),
 ]);
 
 /** The named parts of a pruning job and all of their numbers. It is written into the checkpoint's provenance. */
@@ -75,7 +75,7 @@ export const RecipeSchema = z
     criterion: CriterionSchema,
     /**
      * What counts as a unit of attention: heads, or the dimensions of all heads together (`attentionUnits` of the network), which
-     * the criterion and the path `best` know. Networks with rotary embedding keep heads.
+     * the criterion `gate-curvature` and the path `joint-search` know. Networks with rotary embedding keep heads.
      */
     attention: z.enum(['heads', 'dimensions']).default('heads'),
     /** Shares of the units of a block that are never pruned. */
@@ -83,7 +83,7 @@ export const RecipeSchema = z
     correction: CorrectionSchema,
     path: z.discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('snapvit') }),
-      z.strictObject({ kind: z.literal('best'), settings }),
+      z.strictObject({ kind: z.literal('joint-search'), settings }),
     ]),
     /** By which rule tokens merge, in the path and ever after; null or absent: by their keys alone. */
     merging: MergingSchema.nullable().default(null),
@@ -103,8 +103,11 @@ export const RecipeSchema = z
   })
   .refine(
     ({ attention, criterion, path }) =>
-      attention === 'heads' || (criterion.kind === 'best' && path.kind === 'best'),
-    { path: ['attention'], message: 'dimensions need the criterion "best" and the path "best"' },
+      attention === 'heads' || (criterion.kind === 'gate-curvature' && path.kind === 'joint-search'),
+    {
+      path: ['attention'],
+      message: 'dimensions need the criterion "gate-curvature" and the path "joint-search"',
+    },
   );
 export type Recipe = z.infer<typeof RecipeSchema>;
 /** A recipe as it is written down, before defaults are filled in. */

@@ -19,7 +19,7 @@ export function floorShare(share: number, units: number): number {
 type Unit = readonly [block: number, index: number];
 
 /**
- * Sorts all heads and all channels of the network by score (section 3 of the method). Ties go by (block, index): the
+ * Sorts all heads and all channels of the network by score (Simoncini et al. 2025, section 3). Ties go by (block, index): the
  * smaller pair is pruned first.
  * @throws Problem('invalid-scores') for counts that are not the network's, and for NaN
  */

@@ -12,10 +12,11 @@ import {
 } from '../../activations/residual-stream.ts';
 import type { Correction, PruningContext } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
-import { type CorrectionSettings, CorrectionSettingsSchema, parseSettings } from '../../recipe/settings.ts';
+import { parseSettings } from '../../recipe/part-settings.ts';
 import { tuneLastLayers } from '../tuning/tuning.ts';
 import type { RegressionPiece } from './moments.ts';
 import { ridgeChange } from './ridge.ts';
+import { type RidgeSettings, RidgeSettingsSchema } from './settings.ts';
 import { bestStrength, createTrial, type Trial } from './strength.ts';
 import { keptInputs, lastLayerShape, type Place, type Target } from './target.ts';
 import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';
@@ -27,10 +28,10 @@ import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from
  * full network's tokens that they stand for. With `epochs` biases, or weights too, are tuned
  * after it, by the level's embeddings.
  */
-export function bestCorrection(given: unknown): Correction {
-  const settings = parseSettings(CorrectionSettingsSchema, given, 'correction');
+export function ridgeCorrection(given: unknown): Correction {
+  const settings = parseSettings(RidgeSettingsSchema, given, 'correction "ridge"');
   return {
-    name: 'best',
+    name: 'ridge',
     async correct(context, variant, units) {
       const target = { variant, units };
       const { count } = context.images.fit;
@@ -54,7 +55,7 @@ async function tuned(
   context: PruningContext,
   target: Target,
   { tensors, trial }: { readonly tensors: TensorMap; readonly trial: Trial },
-  { epochs, rate, tune, trials, images }: CorrectionSettings,
+  { epochs, rate, tune, trials, images }: RidgeSettings,
 ): Promise<TensorMap> {
   if (epochs === 0) return tensors;
   const { count } = context.images.fit;
@@ -70,7 +71,7 @@ const FITTED_SHARE = 0.75;
 async function fittedTensors(
   context: PruningContext,
   target: Target,
-  settings: CorrectionSettings,
+  settings: RidgeSettings,
 ): Promise<TensorMap> {
   const { config, tensors } = context;
   const corrected = new Map<string, Tensor>();
@@ -149,7 +150,7 @@ async function fitLayer(
     readonly layer: LastLayer;
     readonly place: Place;
   },
-  settings: CorrectionSettings,
+  settings: RidgeSettings,
 ): Promise<LastLayer> {
   const { config } = context;
   const { own, full, inputs, layer } = at;
@@ -181,7 +182,7 @@ function tokenWeights(
   wanted: Float32Array,
   { count, sizes }: MergedTokens,
   { block }: Place,
-  { pooledShare, relative: weighted }: CorrectionSettings,
+  { pooledShare, relative: weighted }: RidgeSettings,
 ): Float32Array {
   const D = config.width;
   const tokens = sizes.length / count;

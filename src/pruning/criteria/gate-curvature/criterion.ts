@@ -2,19 +2,20 @@ import type { ActivationMeans } from '../../../engine/index.ts';
 import { activationMeans } from '../../activations/activation-means.ts';
 import type { ImportanceCriterion, PruningContext } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
-import { type CriterionSettings, CriterionSettingsSchema, parseSettings } from '../../recipe/settings.ts';
+import { parseSettings } from '../../recipe/part-settings.ts';
 import { eliminationOrder } from './elimination.ts';
 import { gateSamples } from './gate-samples.ts';
 import { measuredOrder } from './measured-order.ts';
+import { type GateCurvatureSettings, GateCurvatureSettingsSchema } from './settings.ts';
 
 /** Of few calibration images this share is for the scores; blocks and kinds are measured on the others. */
 const SCORED_SHARE = 0.75;
 
 /** Importance by gate curvature: what closing a unit onto its mean activation does to the normalised embedding. */
-export function bestCriterion(given: unknown): ImportanceCriterion {
-  const settings = parseSettings(CriterionSettingsSchema, given, 'criterion');
+export function gateCurvatureCriterion(given: unknown): ImportanceCriterion {
+  const settings = parseSettings(GateCurvatureSettingsSchema, given, 'criterion "gate-curvature"');
   return {
-    name: 'best',
+    name: 'gate-curvature',
     async score(context) {
       const centre = await centreOf(context, settings);
       const { count } = context.images.fit;
@@ -30,7 +31,7 @@ export function bestCriterion(given: unknown): ImportanceCriterion {
   };
 }
 
-function centreOf(context: PruningContext, settings: CriterionSettings): Promise<ActivationMeans> {
+function centreOf(context: PruningContext, settings: GateCurvatureSettings): Promise<ActivationMeans> {
   const { config } = context;
   if (settings.centre === 'mean') return activationMeans(context);
   const zeros = (size: number) => range(config.depth).map(() => new Float32Array(size));

@@ -57,7 +57,7 @@ export async function imageViews(
   return { pixels, crops: plan.crops.length, views: plan.views, teachers: settings.global.count };
 }
 
-/** SnapViT's loss over some images and its gradient with respect to the scored weights (section 1 of the method). */
+/** SnapViT's loss over some images and its gradient with respect to the scored weights (Simoncini et al. 2025, section 3). */
 export async function weightGradients(
   model: AnalysisModel,
   images: readonly ImageViews[],

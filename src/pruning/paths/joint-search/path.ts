@@ -5,21 +5,22 @@ import type { LadderPath, PruningContext, Ranking } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
 import { createRandom, type Random } from '../../data/random.ts';
 import { createMeasure, type Measure, meanOf } from '../../fidelity/measure.ts';
-import { type PathSettings, PathSettingsSchema, parseSettings } from '../../recipe/settings.ts';
+import { parseSettings } from '../../recipe/part-settings.ts';
 import { jsonStep } from '../../steps/step-store.ts';
 import { prunableAttention } from '../../units/ranking.ts';
 import { VariantSchema } from '../variant-schema.ts';
 import { type Candidate, fitToShare } from './candidate.ts';
+import { type JointSearchSettings, JointSearchSettingsSchema } from './settings.ts';
 
 /**
  * The joint ladder: for each FLOP share, merged tokens and removed units in the mixture that is truest to the full
  * network. A (1+1) evolution strategy per share, from the largest down, each beginning where the share before ended;
  * units that are gone stay gone, so that sub-networks are nested.
  */
-export function bestPath(given: unknown): LadderPath {
-  const settings = parseSettings(PathSettingsSchema, given, 'path');
+export function jointSearchPath(given: unknown): LadderPath {
+  const settings = parseSettings(JointSearchSettingsSchema, given, 'path "joint-search"');
   return {
-    name: 'best',
+    name: 'joint-search',
     async plan(context, ranking, shares) {
       const measure = await createMeasure(context, ranking.units, { ...settings, absorb: settings.units });
       const variants: Variant[] = [];
@@ -60,7 +61,7 @@ interface Found {
 
 interface Task {
   readonly ranking: Ranking;
-  readonly settings: PathSettings;
+  readonly settings: JointSearchSettings;
   readonly measure: Measure;
   readonly share: number;
   /** Where the share above ended. */
@@ -68,7 +69,7 @@ interface Task {
 }
 
 /** Nothing removed; merging even over the blocks but the first two, whose tokens are not yet alike. */
-function firstCandidate(config: VitConfig, { merging }: PathSettings): Candidate {
+function firstCandidate(config: VitConfig, { merging }: JointSearchSettings): Candidate {
   return {
     attention: 0,
     channels: 0,

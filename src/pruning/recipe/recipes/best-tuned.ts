@@ -7,5 +7,5 @@ export const bestTuned: RecipeInput = {
   ...best,
   name: 'best-tuned',
   images: tuned.images,
-  correction: { kind: 'best', settings: tuned.correction },
+  correction: { kind: 'ridge', settings: tuned.correction },
 };

@@ -7,6 +7,6 @@ export const compactTuned: RecipeInput = {
   ...compact,
   name: 'compact-tuned',
   images: tuned.images,
-  criterion: { kind: 'best', settings: { images: 320, measured: 96 } },
-  correction: { kind: 'best', settings: { ...tuned.correction, enough: 0.995 } },
+  criterion: { kind: 'gate-curvature', settings: { images: 320, measured: 96 } },
+  correction: { kind: 'ridge', settings: { ...tuned.correction, enough: 0.995 } },
 };

@@ -7,10 +7,10 @@ export const compact: RecipeInput = {
   name: 'compact',
   attention: 'dimensions',
   merging: null,
-  criterion: { kind: 'best', settings: { images: 192, measured: 64 } },
+  criterion: { kind: 'gate-curvature', settings: { images: 192, measured: 64 } },
   correction: {
-    kind: 'best',
+    kind: 'ridge',
     settings: { images: 192, enough: 0.995, ridge: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] },
   },
-  path: { kind: 'best', settings: { merging: false, pictures: 'last' } },
+  path: { kind: 'joint-search', settings: { merging: false, pictures: 'last' } },
 };

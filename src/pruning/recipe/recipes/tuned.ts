@@ -1,6 +1,6 @@
 import type { RecipeInput } from '../schema.ts';
 
-type Settings = Extract<RecipeInput['correction'], { kind: 'best' }>['settings'];
+type Settings = Extract<RecipeInput['correction'], { kind: 'ridge' }>['settings'];
 
 /**
  * What recipes have in common that tune weights. More pictures than the others: what weights learn holds on other pictures as

@@ -3,7 +3,7 @@ import { createOnnxAnalysis } from '../../../../src/engine/index.ts';
 import { activationMeans } from '../../../../src/pruning/activations/activation-means.ts';
 import { absorbMeans } from '../../../../src/pruning/activations/mean-absorption.ts';
 import type { PruningContext } from '../../../../src/pruning/contracts.ts';
-import { bestCorrection } from '../../../../src/pruning/corrections/ridge/correction.ts';
+import { ridgeCorrection } from '../../../../src/pruning/corrections/ridge/correction.ts';
 import { fullVariant, type VitConfig } from '../../../../src/vit/index.ts';
 import { tinyContext } from '../../tiny-context.ts';
 
@@ -109,7 +109,7 @@ describe('the weight of a token in the correction', () => {
     };
     const target = { variant, units };
     const start = absorbMeans(config, tensors, await activationMeans(context), target).get(`${PROJ}.bias`);
-    const correction = bestCorrection({ kind: 'mean', images: IMAGES, trials: 4, enough: 2, ...settings });
+    const correction = ridgeCorrection({ kind: 'mean', images: IMAGES, trials: 4, enough: 2, ...settings });
     const corrected = (await correction.correct(context, variant, units)).get(`${PROJ}.bias`);
     const { along, beside } = besides(
       corrected?.data ?? [],

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ImageSet } from '../../../../src/pruning/contracts.ts';
-import { bestCorrection } from '../../../../src/pruning/corrections/ridge/correction.ts';
+import { ridgeCorrection } from '../../../../src/pruning/corrections/ridge/correction.ts';
 import { Adam } from '../../../../src/pruning/corrections/tuning/adam.ts';
 import { cosineCotangents } from '../../../../src/pruning/corrections/tuning/cosine-cotangents.ts';
 import { tuneLastLayers } from '../../../../src/pruning/corrections/tuning/tuning.ts';
@@ -85,7 +85,7 @@ describe('tuning biases', () => {
 
   it('is a part of the correction that can only help on the pictures of its trial', async () => {
     const correct = (epochs: number, rate: number) =>
-      bestCorrection({ images: 8, trials: 6, epochs, rate }).correct(context, target.variant, units);
+      ridgeCorrection({ images: 8, trials: 6, epochs, rate }).correct(context, target.variant, units);
     const [none, some, wild] = await Promise.all([correct(0, 1e-3), correct(6, 0.01), correct(2, 1e3)]);
     const pixels = (indices: readonly number[]) => images.fit.pixels(indices.map((index) => index + 8));
     const trial = { count: 6, pixels, picture: images.fit.picture };

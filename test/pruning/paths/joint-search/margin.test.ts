@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { AnalysisModel } from '../../../../src/engine/index.ts';
 import type { PruningContext, UnitScores } from '../../../../src/pruning/contracts.ts';
-import { bestPath } from '../../../../src/pruning/paths/joint-search/path.ts';
+import { jointSearchPath } from '../../../../src/pruning/paths/joint-search/path.ts';
 import { withDimensions } from '../../../../src/pruning/units/dimensions/dimension-network.ts';
 import { rank } from '../../../../src/pruning/units/ranking.ts';
 import { fullVariant, type Variant } from '../../../../src/vit/index.ts';
@@ -58,7 +58,7 @@ async function planned(kind: 'heads' | 'dimensions', gain: number) {
     },
   };
   const ranking = rank(config, scoresOf(kind), { heads: 0, channels: 0 });
-  const [level] = await bestPath({ candidates: 0, images: 4 }).plan(own, ranking, [0.6, 1]);
+  const [level] = await jointSearchPath({ candidates: 0, images: 4 }).plan(own, ranking, [0.6, 1]);
   return level && removesUnits(full, level) ? 'units' : 'merging';
 }
 

@@ -21,7 +21,7 @@ interface Representation {
 const IMAGES = 128;
 
 /**
- * Starting shape of the evolution from the alignment of units (section 5 of the method): linear CKA between the first
+ * Starting shape of the evolution from the alignment of units (an ablation of Simoncini et al. 2025): linear CKA between the first
  * token's activations of every pair of MLPs and heads, made a correlation matrix, and its Cholesky factor.
  * @returns lower triangular, in the order of the factors: the B MLPs, then the heads block by block
  */

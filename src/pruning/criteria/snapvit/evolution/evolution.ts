@@ -23,7 +23,7 @@ export interface EvolutionTask {
 const EVALUATIONS_IN_PROGRESS = 2;
 
 /**
- * Global importance (section 2 of the method): xNES over the factors of blocks and heads. The best vector seen wins,
+ * Global importance (Simoncini et al. 2025, section 3 and appendix B.2): xNES over the factors of blocks and heads. The best vector seen wins,
  * not the final mean. Each fitness is saved as soon as it is known; an interrupted search draws the same vectors again
  * and evaluates only those that are missing.
  * @returns the best factors, `[B + B H]`

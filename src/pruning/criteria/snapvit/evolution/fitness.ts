@@ -9,7 +9,7 @@ import { fitPca, type Pca, project } from './pca.ts';
 export type Fitness = (ranking: Ranking) => Promise<number>;
 
 /**
- * SnapViT's fitness (section 2 of the method): the mean over the sparsity pairs of `1 - mean_i cos(P(e_pruned_i),
+ * SnapViT's fitness (Simoncini et al. 2025, section 3 and appendix B.2): the mean over the sparsity pairs of `1 - mean_i cos(P(e_pruned_i),
  * P(e_full_i))`. `P` are the principal components of the full network's embeddings of the same pictures, which are
  * centre-cropped; embeddings no wider than the components wanted are compared as they are.
  */
