@@ -75,7 +75,14 @@ export async function driveBudgets(
     const arrived = systemClock.now();
     if (budget.latency) targets++;
     try {
-      const { plan, inferred } = await scheduler.embed({ model, pixels, budget, tier: 'open', arrived });
+      const { plan, inferred } = await scheduler.embed({
+        model,
+        pixels,
+        budget,
+        tier: 'open',
+        firstByte: arrived,
+        bodyComplete: arrived,
+      });
       if (budget.latency && systemClock.now() - arrived <= budget.latency.value) met++;
       errors.push(Math.abs(inferred - plan.predicted) / inferred);
       const { flops, level, fidelity } = budget;

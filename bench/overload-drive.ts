@@ -126,7 +126,14 @@ export async function drive(model: ServedModel, asked: Drive): Promise<Result> {
     const target = TRAFFIC[tier].target * capacity.fullMs;
     const budget = budgetOf(policy, target, model);
     try {
-      const { plan } = await scheduler.embed({ model, pixels, budget, tier, arrived });
+      const { plan } = await scheduler.embed({
+        model,
+        pixels,
+        budget,
+        tier,
+        firstByte: arrived,
+        bodyComplete: arrived,
+      });
       const took = performance.now() - arrived;
       return { tier, took, fidelity: plan.fidelity, inTime: took <= target };
     } catch (error) {

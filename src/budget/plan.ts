@@ -29,7 +29,9 @@ export interface PlanContext {
   predict(level: number, precision: Precision): number;
   /** Time of a level that nearly every request stays within, ms. @default the expected time */
   upper?(level: number, precision: Precision): number;
-  /** Time of the request that is gone already (decoding, queue), ms. @default 0 */
+  /** From the request's first byte to its body complete, ms: it comes off the deadline alone. @default 0 */
+  readonly uploaded?: number;
+  /** Time since the body was complete (decoding, queue), ms. @default 0 */
   readonly elapsed?: number;
   /** How much of `elapsed` was waiting for others, ms. @default 0 */
   readonly waited?: number;
@@ -133,10 +135,10 @@ function bounds(budget: Budget, context: PlanContext, all: readonly Candidate[])
 function timeBounds(budget: Budget, context: PlanContext): Bound[] {
   const list: Bound[] = [];
   const { latency, deadline } = budget;
-  const { elapsed = 0, waited = 0, allowance } = context;
+  const { uploaded = 0, elapsed = 0, waited = 0, allowance } = context;
   const target = Math.min(
     latency?.value ?? Number.POSITIVE_INFINITY,
-    deadline?.value ?? Number.POSITIVE_INFINITY,
+    (deadline?.value ?? Number.POSITIVE_INFINITY) - uploaded,
   );
   if (target < Number.POSITIVE_INFINITY) {
     list.push({ reason: 'latency', holds: ({ upper }) => upper + elapsed - waited <= target });

@@ -112,13 +112,17 @@ export class Edge {
   async #pass(request: Request, origin: Origin): Promise<Response> {
     const given = request.headers.get('X-Request-Id');
     const requestId = given ?? crypto.randomUUID();
-    const since = performance.now();
+    const now = systemClock.now();
     const { tiers } = this.#settings;
     const key = /^Bearer[ ]+(\S+)$/i.exec(request.headers.get('Authorization') ?? '')?.[1];
     try {
       const { tier, account } = await callerOf(tiers, key ?? request.headers.get('X-Api-Key') ?? undefined);
       await this.#limiter.take(tiers, tier, account);
-      return await origin.pass(request, { reason: 'picture', budget: {}, tier, since }, requestId);
+      return await origin.pass(
+        request,
+        { reason: 'picture', budget: {}, tier, firstByte: now, bodyComplete: now },
+        requestId,
+      );
     } catch (error) {
       return asResponse(error, requestId);
     }

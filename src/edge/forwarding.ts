@@ -12,8 +12,9 @@ export interface Forwarded {
   readonly reason: Reason;
   readonly budget: Budget;
   readonly tier: string;
-  /** On the clock, ms: latency and what is left of the deadline count from here. */
-  readonly since: number;
+  /** On the clock, ms: the deadline counts from the one, latency from the other. */
+  readonly firstByte: number;
+  readonly bodyComplete: number;
 }
 
 /** What a loaded isolate says when a native one may have room. */
@@ -99,12 +100,12 @@ export class ForwardingScheduler extends Scheduler {
     }
   }
 
-  #reason({ model, pixels, budget, tier, arrived }: EmbedRequest): Reason | undefined {
+  #reason({ model, pixels, budget, tier, bodyComplete }: EmbedRequest): Reason | undefined {
     if (isElsewhere(model)) return 'model';
     if (pixels === NOT_HERE) return 'picture';
     const limits = this.tiers[tier];
     const latency = budget.latency?.value ?? limits?.latency;
-    const elapsed = this.#now() - arrived;
+    const elapsed = this.#now() - bodyComplete;
     let best: Plan;
     try {
       // What the request would get if the whole ladder were here.
@@ -128,6 +129,6 @@ export class ForwardingScheduler extends Scheduler {
   }
 }
 
-function leaving({ budget, tier, arrived }: EmbedRequest, reason: Reason): Forwarded {
-  return { reason, budget, tier, since: arrived };
+function leaving({ budget, tier, firstByte, bodyComplete }: EmbedRequest, reason: Reason): Forwarded {
+  return { reason, budget, tier, firstByte, bodyComplete };
 }

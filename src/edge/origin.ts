@@ -42,7 +42,7 @@ export class Origin {
    * @throws Problem('deadline-exceeded') when nothing is left, Problem('origin-unavailable')
    */
   async send(request: Request, body: ArrayBuffer, to: Forwarded, requestId: string): Promise<Response> {
-    const budget = remaining(to.budget, this.#options.now() - to.since + this.#way);
+    const budget = remaining(to, this.#options.now() + this.#way);
     return await this.#forward(request, body, { ...to, budget }, requestId);
   }
 
@@ -100,22 +100,23 @@ function forwardedHeaders(request: Request, budget: Budget, requestId: string): 
   return headers;
 }
 
-/** @throws Problem('deadline-exceeded') when the deadline has passed */
-function remaining(budget: Budget, spent: number): Budget {
+/** @param now when the origin will have it, on the clock @throws Problem('deadline-exceeded') when the deadline has passed */
+function remaining({ budget, firstByte, bodyComplete }: Forwarded, now: number): Budget {
   const { deadline, latency } = budget;
-  if (deadline && deadline.value <= spent)
+  if (deadline && deadline.value <= now - firstByte)
     throw new Problem(
       'deadline-exceeded',
       `The deadline of ${deadline.value} ms passed before the request was started.`,
-      {
-        deadline: deadline.value,
-      },
+      { deadline: deadline.value },
     );
-  const less = (term: Term): Term => ({ ...term, value: Math.max(LEAST_MS, term.value - spent) });
+  const less = (term: Term, since: number): Term => ({
+    ...term,
+    value: Math.max(LEAST_MS, term.value - (now - since)),
+  });
   return {
     ...budget,
-    ...(deadline && { deadline: less(deadline) }),
-    ...(latency && { latency: less(latency) }),
+    ...(deadline && { deadline: less(deadline, firstByte) }),
+    ...(latency && { latency: less(latency, bodyComplete) }),
   };
 }
 

@@ -1,25 +1,12 @@
 import { html, raw } from 'hono/html';
 import { PROBLEMS } from '../problem/index.ts';
 import type { OpenApiDocument } from './openapi.ts';
-
-interface Operation {
-  readonly summary: string;
-  readonly parameters?: readonly {
-    readonly name: string;
-    readonly in: string;
-    readonly description?: string;
-  }[];
-  readonly responses: Readonly<Record<string, { readonly description: string }>>;
-}
+import type { Operation } from './operation.ts';
 
 /** The reference for people, made from the OpenAPI document; no script, nothing from elsewhere. */
 export function docsPage(document: OpenApiDocument) {
   const sections = Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.entries(methods as Readonly<Record<string, Operation>>).map(
-      (
-        [method, operation], // every entry is one
-      ) => section(path, method, operation),
-    ),
+    Object.entries(methods).map(([method, operation]) => section(path, method, operation)),
   );
   return html`<!doctype html>
 <html lang="en">

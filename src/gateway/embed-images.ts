@@ -1,9 +1,8 @@
 import type { Budget } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { ServedModel } from '../serving/index.ts';
-import type { ImageInput } from './image-input.ts';
-import { DEFAULT_LIMITS, type Limits } from './limits.ts';
-import type { GatewayOptions } from './options.ts';
+import { type ImageItem, openImage } from './image-input.ts';
+import type { GatewayParts } from './options.ts';
 import { asProblem } from './problem-response.ts';
 import { checkDimensions, project, type VectorOptions } from './project.ts';
 import type { ItemRecord } from './record.ts';
@@ -16,10 +15,10 @@ export interface EmbedImages {
   readonly budget: Budget;
   readonly vector: VectorOptions;
   readonly tier: string;
-  /** When the request's body was complete, on the clock, ms. Latency counts from here: upload time is the caller's. */
-  readonly received: number;
-  /** When its first byte was seen; deadlines count from here. */
-  readonly arrived: number;
+  /** When the request's first byte was seen, on the clock, ms. Deadlines count from here. */
+  readonly firstByte: number;
+  /** When its body was complete. Latency counts from here: upload time is the caller's. */
+  readonly bodyComplete: number;
   readonly signal: AbortSignal;
 }
 
@@ -30,15 +29,15 @@ export type EmbeddedImage =
 
 /** Embeds the images of one request, in order. What fails for one image does not sink the others. */
 export async function embedImages(
-  options: GatewayOptions,
+  parts: GatewayParts,
   request: EmbedImages,
-  inputs: readonly (() => Promise<ImageInput>)[],
+  images: readonly ImageItem[],
 ): Promise<EmbeddedImage[]> {
   // Counted in from here, while it is decoded too: a gateway that drains and a model that is replaced wait for it.
-  const leaveGateway = options.scheduler.enter();
+  const leaveGateway = parts.scheduler.enter();
   const leaveModel = request.model.enter();
   try {
-    return await embedEntered(options, request, inputs);
+    return await embedEntered(parts, request, images);
   } finally {
     leaveModel();
     leaveGateway();
@@ -46,36 +45,34 @@ export async function embedImages(
 }
 
 async function embedEntered(
-  options: GatewayOptions,
+  parts: GatewayParts,
   request: EmbedImages,
-  inputs: readonly (() => Promise<ImageInput>)[],
+  images: readonly ImageItem[],
 ): Promise<EmbeddedImage[]> {
   checkDimensions(request.model, request.vector.dimensions);
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const budget = sinceReceived(request);
+  checkDeadline(request);
   const results: EmbeddedImage[] = [];
   let next = 0;
   const worker = async () => {
-    while (next < inputs.length) {
+    while (next < images.length) {
       const index = next++;
-      const input = inputs[index];
-      if (input) results[index] = await embedOne(options, limits, { ...request, budget }, input);
+      const image = images[index];
+      if (image !== undefined) results[index] = await embedOne(parts, request, image);
     }
   };
-  const queue = options.scheduler.tiers[request.tier]?.queue ?? IN_FLIGHT;
-  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, queue, inputs.length) }, worker));
+  const queue = parts.scheduler.tiers[request.tier]?.queue ?? IN_FLIGHT;
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, queue, images.length) }, worker));
   return results;
 }
 
 async function embedOne(
-  { decoder, scheduler, clock }: GatewayOptions,
-  limits: Limits,
-  { model, budget, vector, tier, received, arrived, signal }: EmbedImages,
-  input: () => Promise<ImageInput>,
+  { decoder, scheduler, clock, limits, fetchImage }: GatewayParts,
+  { model, budget, vector, tier, firstByte, bodyComplete, signal }: EmbedImages,
+  image: ImageItem,
 ): Promise<EmbeddedImage> {
   const started = clock.now();
   try {
-    const { bytes, fetchMs } = await input();
+    const { bytes, fetchMs } = await openImage(image, fetchImage, signal);
     if (bytes.length === 0) throw new Problem('undecodable-image', 'The image is empty: 0 bytes arrived.');
     const began = clock.now();
     const pixels = await decoder.decode(bytes, model.config, { maxPixels: limits.pixels, signal });
@@ -85,7 +82,8 @@ async function embedOne(
       pixels,
       budget,
       tier,
-      arrived: received,
+      firstByte,
+      bodyComplete,
       entered: true,
       signal,
     });
@@ -99,7 +97,7 @@ async function embedOne(
         fidelity,
         limitedBy,
         predicted,
-        beganMs: started - arrived,
+        beganMs: started - firstByte,
         inferMs: answer.inferred,
         queueMs: answer.queued,
         decodeMs,
@@ -113,16 +111,12 @@ async function embedOne(
   }
 }
 
-/** The scheduler counts from when the body was complete: what uploading took comes off the deadline. */
-function sinceReceived({ budget, received, arrived }: EmbedImages): Budget {
-  const { deadline } = budget;
-  if (!deadline) return budget;
-  const left = deadline.value - (received - arrived);
-  if (left <= 0)
+/** Nothing is decoded for an answer that is worthless already. @throws Problem('deadline-exceeded') */
+function checkDeadline({ budget: { deadline }, firstByte, bodyComplete }: EmbedImages): void {
+  if (deadline && bodyComplete - firstByte >= deadline.value)
     throw new Problem(
       'deadline-exceeded',
       `The deadline of ${deadline.value} ms passed while the body was on its way.`,
       { deadline: deadline.value },
     );
-  return { ...budget, deadline: { ...deadline, value: left } };
 }

@@ -1,6 +1,9 @@
 import { Problem } from '../problem/index.ts';
 import type { FetchImage } from './options.ts';
 
+/** An image as a request brings it: encoded bytes, or text that stands for them. */
+export type ImageItem = Uint8Array | string;
+
 /** Bytes of an encoded image, and how long it took to get them. */
 export interface ImageInput {
   readonly bytes: Uint8Array;
@@ -8,14 +11,16 @@ export interface ImageInput {
 }
 
 /**
- * An item of `input`: a data URI, bare base64, or an https URL where fetching is switched on.
+ * The bytes of an item. Text is a data URI, bare base64, or an https URL where fetching is switched on.
  * @throws Problem('malformed-body'), ('url-not-allowed'), ('unsupported-media-type'), ('image-fetch-failed')
  */
-export async function imageFromText(
-  text: string,
+export async function openImage(
+  item: ImageItem,
   fetchImage: FetchImage | undefined,
   signal: AbortSignal,
 ): Promise<ImageInput> {
+  if (typeof item !== 'string') return { bytes: item, fetchMs: 0 };
+  const text = item;
   if (/^https?:/i.test(text)) {
     if (!fetchImage)
       throw new Problem(

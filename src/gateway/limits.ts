@@ -16,3 +16,8 @@ export const DEFAULT_LIMITS: Limits = {
   inputs: 256,
   pixels: 50_000_000,
 };
+
+/** Limits that were set, and the defaults of the others. */
+export function resolveLimits(limits: Partial<Limits> = {}): Limits {
+  return { ...DEFAULT_LIMITS, ...limits };
+}

@@ -2,23 +2,27 @@ import type { Context, Next } from 'hono';
 import { isProblem, Problem } from '../problem/index.ts';
 import { callerOf, type RateState, type Tiers } from '../serving/index.ts';
 import type { GatewayEnvironment } from './environment.ts';
-import type { GatewayOptions } from './options.ts';
+import type { GatewayParts } from './options.ts';
 import { asProblem, problemResponse } from './problem-response.ts';
+import type { RouteTable } from './route-table.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Gives every request an id, turns what is thrown into a problem, and tells the observers about the answer. */
-export function observe({ clock, observers = [], tracer }: GatewayOptions) {
+export function observe({ clock, observers = [], tracer }: GatewayParts, table: RouteTable) {
   return async function observe(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
-    const arrived = clock.now();
+    const firstByte = clock.now();
+    const route = table.find(c.req.method, c.req.path);
     const given = c.req.header('X-Request-Id');
     const requestId = given && REQUEST_ID.test(given) ? given : crypto.randomUUID();
-    const trace = c.req.path.includes('/v1/')
-      ? tracer?.begin(c.req.header('traceparent'), c.req.header('tracestate'))
-      : undefined;
+    const trace =
+      route?.access === 'keyed'
+        ? tracer?.begin(c.req.header('traceparent'), c.req.header('tracestate'))
+        : undefined;
     const notes = {};
     c.set('requestId', requestId);
-    c.set('arrived', arrived);
+    c.set('firstByte', firstByte);
+    c.set('problemShape', route?.problem);
     c.set('notes', notes);
     await next();
     c.header('X-Request-Id', requestId);
@@ -28,10 +32,10 @@ export function observe({ clock, observers = [], tracer }: GatewayOptions) {
       event: 'request',
       requestId,
       method: c.req.method,
-      route: routeOf(c),
+      route: table.pattern(c.req.path) ?? unlisted(c.req.path),
       status: c.res.status,
       tier: c.get('tier'),
-      durationMs: clock.now() - arrived,
+      durationMs: clock.now() - firstByte,
       items: [],
       traceId: trace?.traceId,
       ...notes,
@@ -41,14 +45,8 @@ export function observe({ clock, observers = [], tracer }: GatewayOptions) {
   };
 }
 
-/** The pattern that matched, so that logs and metrics have a bounded number of routes. */
-function routeOf(c: Context<GatewayEnvironment>): string {
-  const { path } = c.req;
-  if (/^.*\/v1\/models\/[^/]+$/.test(path)) return '/v1/models/:id';
-  const known = /\/(v1\/embeddings|v1\/embed|v1\/models|livez|readyz|metrics|openapi\.json|docs)$/.exec(path);
-  if (known) return `/${known[1]}`;
-  return path === '/' ? '/' : 'other';
-}
+/** Logs and metrics have a bounded number of routes: patterns, the page, and everything else. */
+const unlisted = (path: string): string => (path === '/' ? '/' : 'other');
 
 /** Answers what was thrown with problem details. */
 export function onError(log: (problem: Problem, requestId: string) => void) {
@@ -58,12 +56,12 @@ export function onError(log: (problem: Problem, requestId: string) => void) {
     const notes = c.get('notes');
     if (notes) notes.code = problem.code;
     if (problem.code === 'internal-error') log(problem, requestId);
-    return problemResponse(problem, requestId);
+    return problemResponse(problem, requestId, c.get('problemShape'));
   };
 }
 
 /** Finds the caller's tier by the API key, and takes one request from its rate. */
-export function admit({ scheduler, limiter, tier: only, digest }: GatewayOptions) {
+export function admit({ scheduler, limiter, tier: only, digest }: GatewayParts) {
   const served = onlyTier(only);
   return async function admit(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
     const key =
@@ -120,17 +118,18 @@ export function rateHeaders(tier: string, state: RateState): Record<string, stri
 }
 
 /** What is not a route: 404, or 405 where only the method is wrong. */
-export function notFound(methods: ReadonlyMap<string, string>) {
+export function notFound(table: RouteTable) {
   return function notFound(c: Context<GatewayEnvironment>): Response {
-    const path = c.req.path.replace(/^(.*\/v1\/models)\/[^/]+$/, '$1/:id');
-    const allow = [...methods].find(([route]) => path === route || path.endsWith(route))?.[1];
-    if (allow)
-      throw new Problem('method-not-allowed', `${c.req.path} takes ${allow}, not ${c.req.method}.`, {
-        allow,
-      });
+    const { path, method } = c.req;
+    const allow = table.methods(path).join(', ');
+    if (allow !== '')
+      throw new Problem('method-not-allowed', `${path} takes ${allow}, not ${method}.`, { allow });
+    const meant = table.meant(path);
+    const hint = meant === undefined ? 'GET /docs describes what there is.' : `Did you mean ${meant}?`;
     throw new Problem(
       'unknown-route',
-      `There is nothing at ${c.req.path.slice(0, 200)}. GET /docs describes what there is.`,
+      `There is nothing at ${path.slice(0, 200)}. ${hint}`,
+      meant === undefined ? {} : { nearest: meant },
     );
   };
 }

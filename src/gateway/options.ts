@@ -1,9 +1,9 @@
 import type { Clock, Digest, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
-import type { Limits } from './limits.ts';
+import { type Limits, resolveLimits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
-import type { Transport } from './transport.ts';
+import { fetchTransport, type Transport } from './transport.ts';
 
 /** Everything that the application works with; entry points make it for their platform. */
 export interface GatewayOptions {
@@ -41,4 +41,15 @@ export type FetchImage = (url: string, signal: AbortSignal) => Promise<Uint8Arra
 export interface Asset {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly contentType: string;
+}
+
+/** The options with their defaults filled in, once. */
+export type GatewayParts = Omit<GatewayOptions, 'limits' | 'transport'> & {
+  readonly limits: Limits;
+  readonly transport: Transport;
+};
+
+export function resolveOptions(options: GatewayOptions): GatewayParts {
+  const { limits, transport = fetchTransport } = options;
+  return { ...options, limits: resolveLimits(limits), transport };
 }

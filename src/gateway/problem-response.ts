@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isProblem, Problem, type ProblemCode } from '../problem/index.ts';
 
 /** Types that OpenAI's clients know; they choose their error class by the status. */
@@ -32,8 +33,37 @@ function hidden(cause: unknown): Problem {
   );
 }
 
+/** OpenAI's error object. */
+export const ErrorSchema = z.object({
+  message: z.string(),
+  type: z.string(),
+  code: z.string(),
+  param: z.null(),
+});
+
+export const ProblemResponseSchema = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.string(),
+  instance: z.string(),
+  error: ErrorSchema,
+});
+
+/** The form in which a dialect says what went wrong. */
+export interface ProblemShape {
+  readonly contentType: string;
+  body(problem: Problem, requestId: string): object;
+}
+
+const problemDetails: ProblemShape = { contentType: 'application/problem+json', body: problemBody };
+
 /** The body of a problem: RFC 9457 members, our `code` and details, and OpenAI's `error` object. */
-export function problemBody(problem: Problem, requestId: string): Record<string, unknown> {
+export function problemBody(
+  problem: Problem,
+  requestId: string,
+): Record<string, unknown> & z.infer<typeof ProblemResponseSchema> {
   const { code, status, title, message, details } = problem;
   return {
     ...details,
@@ -47,9 +77,13 @@ export function problemBody(problem: Problem, requestId: string): Record<string,
   };
 }
 
-/** RFC 9457 problem details. */
-export function problemResponse(problem: Problem, requestId: string): Response {
-  const headers = new Headers({ 'Content-Type': 'application/problem+json' });
+/** A problem as an answer. @param shape of its body; RFC 9457 problem details if absent */
+export function problemResponse(
+  problem: Problem,
+  requestId: string,
+  { contentType, body }: ProblemShape = problemDetails,
+): Response {
+  const headers = new Headers({ 'Content-Type': contentType });
   const { retryAfter } = problem.details;
   if (typeof retryAfter === 'number') headers.set('Retry-After', String(Math.ceil(retryAfter)));
   else if (problem.status === 503) headers.set('Retry-After', '1');
@@ -58,5 +92,5 @@ export function problemResponse(problem: Problem, requestId: string): Response {
   if (problem.code === 'body-too-large' || problem.code === 'request-timeout')
     headers.set('Connection', 'close');
   if (typeof problem.details.allow === 'string') headers.set('Allow', problem.details.allow);
-  return new Response(JSON.stringify(problemBody(problem, requestId)), { status: problem.status, headers });
+  return new Response(JSON.stringify(body(problem, requestId)), { status: problem.status, headers });
 }

@@ -1,9 +1,7 @@
 import type { Context } from 'hono';
 import { Problem } from '../problem/index.ts';
 import type { GatewayEnvironment } from './environment.ts';
-import type { Limits } from './limits.ts';
-import type { GatewayOptions } from './options.ts';
-import { fetchTransport } from './transport.ts';
+import type { GatewayParts } from './options.ts';
 
 /**
  * Reads a request body whole, up to the limits.
@@ -11,8 +9,7 @@ import { fetchTransport } from './transport.ts';
  */
 export async function readBody(
   c: Context<GatewayEnvironment>,
-  limits: Limits,
-  { clock, transport = fetchTransport }: GatewayOptions,
+  { clock, limits, transport }: GatewayParts,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const declared = Number(c.req.header('Content-Length') ?? 0);
   if (declared > limits.bodyBytes) throw tooLarge(limits.bodyBytes);

@@ -17,8 +17,10 @@ export interface EmbedRequest {
   readonly pixels: Float32Array;
   readonly budget: Budget;
   readonly tier: string;
-  /** When the request reached the server, by the scheduler's clock, ms. */
-  readonly arrived: number;
+  /** When the request's first byte was seen, by the scheduler's clock, ms. Deadlines count from here. */
+  readonly firstByte: number;
+  /** When its body was complete. Latency counts from here: a slow upload is not the server's time. */
+  readonly bodyComplete: number;
   /** Belongs to a request that was counted in with `enter`: taken though the gateway has begun to drain meanwhile. */
   readonly entered?: boolean;
   readonly signal?: AbortSignal;
@@ -129,13 +131,11 @@ export class Scheduler {
         ...request,
         budget,
         enqueued: this.#clock.now(),
-        due:
-          request.arrived +
-          Math.min(
-            budget.latency?.value ?? Number.POSITIVE_INFINITY,
-            budget.deadline?.value ?? Number.POSITIVE_INFINITY,
-          ),
-        expires: request.arrived + (budget.deadline?.value ?? Number.POSITIVE_INFINITY),
+        due: Math.min(
+          request.bodyComplete + (budget.latency?.value ?? Number.POSITIVE_INFINITY),
+          expiryOf(request, budget),
+        ),
+        expires: expiryOf(request, budget),
         resolve,
         reject,
         release: request.model.enter(),
@@ -181,19 +181,17 @@ export class Scheduler {
 
   /** A strict latency or a deadline that even the floor cannot keep behind the requests already due before it. */
   #refuseHopeless(request: EmbedRequest, floorMs: number): void {
-    const { deadline, latency } = request.budget;
-    const limit = Math.min(
-      deadline?.value ?? Number.POSITIVE_INFINITY,
-      latency?.strict ? latency.value : Number.POSITIVE_INFINITY,
-    );
-    if (limit === Number.POSITIVE_INFINITY) return;
+    const { budget, bodyComplete } = request;
+    const strict = budget.latency?.strict ? budget.latency.value : Number.POSITIVE_INFINITY;
+    const due = Math.min(bodyComplete + strict, expiryOf(request, budget));
+    if (due === Number.POSITIVE_INFINITY) return;
     const workers = request.model.engine.concurrency;
-    const due = request.arrived + limit;
     const before = this.#state(request.tier).waiting.filter((other) => other.due <= due).length;
     const busy = Math.max(0, this.#running + before - workers + 1);
-    const elapsed = this.#clock.now() - request.arrived;
+    const limit = due - bodyComplete;
+    const elapsed = this.#clock.now() - bodyComplete;
     const expected = elapsed + (Math.ceil(busy / workers) + 1) * floorMs;
-    if (elapsed >= limit) throw late(limit);
+    if (elapsed >= limit) throw late(budget.deadline?.value ?? limit);
     if (expected > limit * REFUSAL_MARGIN) {
       throw new Problem(
         'overloaded',
@@ -230,13 +228,13 @@ export class Scheduler {
     const tier = this.#tierOf(name);
     const now = this.#clock.now();
     if (now >= waiting.expires) {
-      this.#settle(waiting, () => waiting.reject(late(waiting.expires - waiting.arrived)));
+      this.#settle(waiting, () => waiting.reject(late(waiting.expires - waiting.firstByte)));
       return;
     }
     let chosen: Plan;
     try {
       chosen = plan(waiting.budget, this.#context(waiting, tier, now - waiting.enqueued));
-      checkTime(waiting.budget, now - waiting.arrived, chosen.predicted);
+      checkTime(waiting, now + chosen.predicted, now - waiting.bodyComplete);
     } catch (error) {
       this.#settle(waiting, () => waiting.reject(error));
       return;
@@ -281,7 +279,8 @@ export class Scheduler {
       stopped: model.retry,
       predict: (level: number, precision: Precision) => model.predict(level, precision),
       upper: (level: number, precision: Precision) => model.upper(level, precision),
-      elapsed: this.#clock.now() - request.arrived,
+      uploaded: request.bodyComplete - request.firstByte,
+      elapsed: this.#clock.now() - request.bodyComplete,
       waited,
       // With one round or less waiting there is no pressure.
       ...(rounds > 1 ? { allowance: (DRAIN_FACTOR * full) / rounds } : {}),
@@ -338,13 +337,24 @@ function withDefaults(budget: Budget, tier: Tier): Budget {
     : { ...budget, latency: { value: tier.latency, strict: false } };
 }
 
+/** When the answer becomes worthless, on the clock; infinite without a deadline. */
+function expiryOf({ firstByte }: EmbedRequest, { deadline }: Budget): number {
+  return firstByte + (deadline?.value ?? Number.POSITIVE_INFINITY);
+}
+
 /**
  * At the moment of dispatch: an answer that will be worthless, or later than a strict target, is not computed.
+ * @param done when the answer is expected, on the clock @param elapsed since the body was complete, ms
  * @throws Problem('deadline-exceeded'), ('overloaded')
  */
-function checkTime({ deadline, latency }: Budget, elapsed: number, predicted: number): void {
-  if (deadline && elapsed + predicted > deadline.value) throw late(deadline.value);
-  if (latency?.strict && elapsed + predicted > latency.value)
+function checkTime(
+  { budget, bodyComplete, expires, firstByte }: Waiting,
+  done: number,
+  elapsed: number,
+): void {
+  const { latency } = budget;
+  if (done > expires) throw late(expires - firstByte);
+  if (latency?.strict && done - bodyComplete > latency.value)
     throw new Problem(
       'overloaded',
       `After a wait of ${Math.round(elapsed)} ms nothing here answers within ${latency.value} ms. Try again in a second.`,

@@ -23,10 +23,19 @@ describe('time that misbehaves', () => {
     await loadSimulated(model, clock);
     const scheduler = new Scheduler(OPEN_TIERS, clock);
     const send = (budget: object) =>
-      scheduler.embed({ model, pixels: Float32Array.of(0), budget, tier: 'open', arrived: clock.now() }).then(
-        ({ plan }) => plan.level,
-        (error: { code: string }) => error.code,
-      );
+      scheduler
+        .embed({
+          model,
+          pixels: Float32Array.of(0),
+          budget,
+          tier: 'open',
+          firstByte: clock.now(),
+          bodyComplete: clock.now(),
+        })
+        .then(
+          ({ plan }) => plan.level,
+          (error: { code: string }) => error.code,
+        );
     const before = [send({}), send({ deadline: term(200) }), send({ latency: term(150) })];
     // Nothing happens for a second; then everything that was due happens late.
     clock.stall(1000);

@@ -1,8 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { ModelResponse } from '../../src/gateway/index.ts';
-import type { OpenApiDocument } from '../../src/gateway/openapi.ts';
+import type { ModelResponse, OpenApiDocument } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { PROBLEMS } from '../../src/problem/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
@@ -22,7 +21,7 @@ describe('the OpenAPI document of a running gateway', () => {
 
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
-    const result = await validator.validate(structuredClone(document));
+    const result = await validator.validate({ ...structuredClone(document) });
     expect(result.errors ?? []).toEqual([]);
     expect(result.valid).toBe(true);
     expect(validator.version).toBe('3.1');
@@ -31,10 +30,8 @@ describe('the OpenAPI document of a running gateway', () => {
   it('resolves every reference and documents problems under the status that they have', () => {
     for (const [, name] of JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g))
       expect(document.components.schemas).toHaveProperty(name ?? '');
-    const responses = document.paths['/v1/embeddings'].post.responses as Record<
-      string,
-      { description: string }
-    >;
+    const responses = document.paths['/v1/embeddings']?.post?.responses ?? {};
+    expect(Object.keys(responses).length).toBeGreaterThan(8);
     for (const [status, { description }] of Object.entries(responses))
       for (const [, code] of description.matchAll(/`([\w-]+)`:/g))
         expect(String(PROBLEMS[code as keyof typeof PROBLEMS]?.status)).toBe(status);

@@ -24,7 +24,14 @@ async function askWhileLoading(workers: number): Promise<number[]> {
       if (model.loaded < 0) continue;
       const arrived = clock.now();
       const budget = { level: { value: 0, strict: false } };
-      const request = { model, pixels: Float32Array.of(1), budget, tier: 'open', arrived };
+      const request = {
+        model,
+        pixels: Float32Array.of(1),
+        budget,
+        tier: 'open',
+        firstByte: arrived,
+        bodyComplete: arrived,
+      };
       took.push(scheduler.embed(request).then(() => clock.now() - arrived));
     }
   })();

@@ -71,13 +71,22 @@ async function drive(load: number, fixedLevel?: number): Promise<Outcome[]> {
       };
       const arrived = clock.now();
       outcomes.push(
-        scheduler.embed({ model, pixels: Float32Array.of(0), budget, tier, arrived }).then(
-          ({ plan }) => {
-            const took = clock.now() - arrived;
-            return { tier, took, fidelity: plan.fidelity, inTime: took <= target.value };
-          },
-          () => ({ tier, took: Number.POSITIVE_INFINITY, fidelity: 0, inTime: false }),
-        ),
+        scheduler
+          .embed({
+            model,
+            pixels: Float32Array.of(0),
+            budget,
+            tier,
+            firstByte: arrived,
+            bodyComplete: arrived,
+          })
+          .then(
+            ({ plan }) => {
+              const took = clock.now() - arrived;
+              return { tier, took, fidelity: plan.fidelity, inTime: took <= target.value };
+            },
+            () => ({ tier, took: Number.POSITIVE_INFINITY, fidelity: 0, inTime: false }),
+          ),
       );
     }
   })();

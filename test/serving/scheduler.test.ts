@@ -26,10 +26,24 @@ beforeEach(async () => {
 const term = (value: number, strict = false) => ({ value, strict });
 
 /** Sends a request now; its outcome is the level, or the code of the problem. */
-function send(scheduler: Scheduler, name: number, budget: Budget = {}, tier = 'open', signal?: AbortSignal) {
+function send(
+  scheduler: Scheduler,
+  name: number,
+  budget: Budget = {},
+  tier = 'open',
+  { signal, uploaded = 0 }: { signal?: AbortSignal; uploaded?: number } = {},
+) {
   const arrived = clock.now();
   return scheduler
-    .embed({ model, pixels: Float32Array.of(name), budget, tier, arrived, ...(signal && { signal }) })
+    .embed({
+      model,
+      pixels: Float32Array.of(name),
+      budget,
+      tier,
+      firstByte: arrived - uploaded,
+      bodyComplete: arrived,
+      ...(signal && { signal }),
+    })
     .then(
       ({ plan, queued }) => ({
         name,
@@ -178,6 +192,47 @@ describe('the level', () => {
   });
 });
 
+describe('a slow upload', () => {
+  const slow = (scheduler: Scheduler, name: number, budget: Budget) =>
+    send(scheduler, name, budget, 'open', { uploaded: 30 });
+
+  it('comes off the deadline, and not off the latency target', async () => {
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const outcomes: unknown[] = [];
+    for (const budget of [
+      { latency: term(45) },
+      { latency: term(45, true) },
+      { deadline: term(60) },
+      { deadline: term(25) },
+    ]) {
+      const outcome = slow(scheduler, 0, budget);
+      await clock.run();
+      outcomes.push(await outcome);
+    }
+    expect(outcomes).toMatchObject([
+      { level: 2 },
+      { level: 2 },
+      // 30 of 60 ms are left: the full network's 40 are too many.
+      { level: 1 },
+      { code: 'deadline-exceeded', took: 0 },
+    ]);
+  });
+
+  it('ages a request in the queue by its deadline alone', async () => {
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const all = [
+      send(scheduler, 0),
+      send(scheduler, 1, { deadline: term(200) }),
+      slow(scheduler, 2, { latency: term(190) }),
+      slow(scheduler, 3, { deadline: term(210) }),
+    ];
+    await clock.run();
+    await Promise.all(all);
+    // Due after 180, 190 and 200 ms.
+    expect(started()).toEqual([0, 3, 2, 1]);
+  });
+});
+
 describe('what cannot be met', () => {
   it('is refused at once, not after waiting', async () => {
     const scheduler = new Scheduler(OPEN_TIERS, clock);
@@ -238,7 +293,11 @@ describe('what cannot be met', () => {
   it('is dropped unstarted when the caller has gone away', async () => {
     const scheduler = new Scheduler(OPEN_TIERS, clock);
     const caller = new AbortController();
-    const all = [send(scheduler, 0), send(scheduler, 1, {}, 'open', caller.signal), send(scheduler, 2)];
+    const all = [
+      send(scheduler, 0),
+      send(scheduler, 1, {}, 'open', { signal: caller.signal }),
+      send(scheduler, 2),
+    ];
     await clock.run(5);
     caller.abort();
     await clock.run();
@@ -272,7 +331,8 @@ describe('shutting down', () => {
         pixels: Float32Array.of(0),
         budget: {},
         tier: 'open',
-        arrived: clock.now(),
+        firstByte: clock.now(),
+        bodyComplete: clock.now(),
         entered,
       });
     const first = embed(true);

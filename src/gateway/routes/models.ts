@@ -3,24 +3,57 @@ import type { Level, Precision } from '../../checkpoint/index.ts';
 import type { ServedModel } from '../../serving/index.ts';
 import { totalTokens } from '../../vit/index.ts';
 import type { GatewayEnvironment } from '../environment.ts';
-import type { GatewayOptions } from '../options.ts';
-import type { LevelResponse, ModelResponse } from '../request-schemas.ts';
+import { jsonAnswer, KEYED_PROBLEMS, problemResponses, ref } from '../operation.ts';
+import type { Route } from '../route.ts';
+import {
+  type LevelResponse,
+  type ModelResponse,
+  ModelResponseSchema,
+  ModelsResponseSchema,
+} from './model-schemas.ts';
 
-/** `GET /v1/models` */
-export function listModels({ registry }: GatewayOptions) {
-  return function listModels(c: Context<GatewayEnvironment>): Response {
-    return c.json({ object: 'list', data: registry.all().map(describe) });
-  };
-}
+const listModels: Route = {
+  method: 'GET',
+  path: '/v1/models',
+  access: 'keyed',
+  needs: 'models',
+  operation: {
+    operationId: 'listModels',
+    summary: 'The models and their ladders',
+    responses: { 200: jsonAnswer('Models', ref('ModelsResponse')), ...problemResponses(KEYED_PROBLEMS) },
+  },
+  schemas: { ModelsResponse: { schema: ModelsResponseSchema, io: 'output' } },
+  handler: ({ registry }) =>
+    function listModels(c: Context<GatewayEnvironment>): Response {
+      return c.json({ object: 'list', data: registry.all().map(describe) });
+    },
+};
 
-/** `GET /v1/models/{id}`: the ladder, with what each level takes on this machine. */
-export function getModel({ registry }: GatewayOptions) {
-  return function getModel(c: Context<GatewayEnvironment>): Response {
-    const model = registry.get(c.req.param('id'));
-    c.get('notes').model = model.name;
-    return c.json(describe(model));
-  };
-}
+const getModel: Route = {
+  method: 'GET',
+  path: '/v1/models/:id',
+  access: 'keyed',
+  needs: 'models',
+  operation: {
+    operationId: 'getModel',
+    summary: 'One model: per level FLOPs, fidelity and the time it takes here',
+    parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+    responses: {
+      200: jsonAnswer('The model', ref('ModelResponse')),
+      ...problemResponses([...KEYED_PROBLEMS, 'unknown-model']),
+    },
+  },
+  schemas: { ModelResponse: { schema: ModelResponseSchema, io: 'output' } },
+  handler: ({ registry }) =>
+    function getModel(c: Context<GatewayEnvironment>): Response {
+      const model = registry.get(c.req.param('id'));
+      c.get('notes').model = model.name;
+      return c.json(describe(model));
+    },
+};
+
+/** The ladders, with what each level takes on this machine. */
+export const models: readonly Route[] = [listModels, getModel];
 
 function describe(model: ServedModel): ModelResponse {
   const { config } = model;

@@ -1,0 +1,55 @@
+import type { z } from 'zod';
+import { Problem } from '../../problem/index.ts';
+
+/** What a dialect's JSON bodies look like, for messages. */
+export interface JsonBody<S extends z.ZodType> {
+  readonly schema: S;
+  /** The shortest body that works: `{"input": "data:image/jpeg;base64,…"}`. */
+  readonly example: string;
+  /** The members that there are: `{"model"?, "input", …}`. */
+  readonly expected: string;
+}
+
+/** @throws Problem('malformed-body'), or ('malformed-budget') for a budget that is not one */
+export function parseJson<S extends z.ZodType>(
+  bytes: Uint8Array,
+  { schema, example, expected }: JsonBody<S>,
+): z.output<S> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new Problem(
+      'malformed-body',
+      bytes.length === 0
+        ? `The body is empty. Send ${example}.`
+        : `The body is not JSON. Send ${example}, or a raw image to /v1/embed.`,
+      {},
+      { cause },
+    );
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  const budget = issues.find(({ path }) => /^compute_budget\b/.test(path));
+  if (budget)
+    throw new Problem(
+      'malformed-budget',
+      `${budget.path}: ${budget.message}. A budget looks like {"latency": 40, "flops": 0.7}, or {"latency": {"value": 40, "strict": true}}.`,
+      { path: budget.path },
+    );
+  throw new Problem(
+    'malformed-body',
+    `${issues[0]?.path || 'The body'}: ${issues[0]?.message}. Expected ${expected}.`,
+    { issues: issues.slice(0, 10) },
+  );
+}
+
+/** @throws Problem('unsupported-media-type') */
+export function acceptJson(type = 'application/json', path: string): void {
+  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type))
+    throw new Problem(
+      'unsupported-media-type',
+      `${path} takes application/json, not ${type.slice(0, 60)}. Send raw images to /v1/embed.`,
+    );
+}

@@ -1,0 +1,32 @@
+import { TrieRouter } from 'hono/router/trie-router';
+import type { Route } from './route.ts';
+
+/** The routes of a list by address. */
+export interface RouteTable {
+  /** The route of a request; HEAD asks for what GET gives. */
+  find(method: string, path: string): Route | undefined;
+  /** Pattern of a path, for logs and metrics: there is a bounded number of them. */
+  pattern(path: string): string | undefined;
+  /** Methods that a path takes; none where there is nothing. */
+  methods(path: string): readonly string[];
+  /** The route's address that a mistaken path ends with, for instance `/v1/embeddings` of `/v1/v1/embeddings`. */
+  meant(path: string): string | undefined;
+}
+
+/** @param basePath in front of every path of the list */
+export function routeTable(routes: readonly Route[], basePath = ''): RouteTable {
+  const router = new TrieRouter<Route>();
+  for (const route of routes) router.add('ALL', basePath + route.path, route);
+  const at = (path: string) => router.match('ALL', path)[0].map(([route]) => route);
+  return {
+    find: (method, path) => at(path).find((route) => route.method === (method === 'HEAD' ? 'GET' : method)),
+    pattern: (path) => at(path)[0]?.path,
+    methods: (path) => [...new Set(at(path).map(({ method }) => method))],
+    meant(path) {
+      const parts = path.split('/').slice(1);
+      return parts
+        .map((_, first) => `${basePath}/${parts.slice(first).join('/')}`)
+        .find((suffix) => suffix !== path && at(suffix).length > 0);
+    },
+  };
+}

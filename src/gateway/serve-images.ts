@@ -1,0 +1,98 @@
+import type { Context } from 'hono';
+import { type Budget, parseBudgetHeader, tightest } from '../budget/index.ts';
+import { Problem } from '../problem/index.ts';
+import { answerHeaders, leastFaithful } from './answer-headers.ts';
+import type { Asked, Dialect, Rendered } from './dialects/dialect.ts';
+import { type EmbeddedImage, embedImages } from './embed-images.ts';
+import type { GatewayEnvironment } from './environment.ts';
+import type { Limits } from './limits.ts';
+import type { GatewayParts } from './options.ts';
+import { readBody } from './read-body.ts';
+import type { ItemRecord } from './record.ts';
+import type { Handler, Route } from './route.ts';
+
+/** The route of a dialect: from the first byte of a request to its answer, the same for all of them. */
+export function imageRoute<A extends Asked>(dialect: Dialect<A>): Route {
+  const { path, operation, schemas, problem } = dialect;
+  return {
+    method: 'POST',
+    path,
+    access: 'keyed',
+    needs: 'budget',
+    ...(operation && { operation }),
+    ...(schemas && { schemas }),
+    ...(problem && { problem }),
+    handler: (parts) => serveImages(parts, dialect),
+  };
+}
+
+function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>): Handler {
+  const { clock, limits, registry, transport } = parts;
+  return async function serveImages(c) {
+    const firstByte = c.get('firstByte');
+    const notes = c.get('notes');
+    dialect.accept?.(c.req, parts);
+    const body = await readBody(c, parts);
+    const bodyComplete = clock.now();
+    notes.receivedMs = bodyComplete - firstByte;
+    const asked = await dialect.parse(body, c.req);
+    checkCount(asked.images.length, limits);
+    const model = registry.get(asked.model);
+    notes.model = model.name;
+    const budget = requestBudget(c, asked.budget);
+    const { vector, images } = asked;
+    const signal = transport.signal(c);
+    const request = { model, budget, vector, tier: c.get('tier'), firstByte, bodyComplete, signal };
+    const results = await embedImages(parts, request, images);
+    settle(c, results, { budget, elapsedMs: clock.now() - bodyComplete, failure: asked.failure });
+    return respond(c, dialect.render({ requestId: c.get('requestId'), model, results }, asked));
+  };
+}
+
+/** The budget of the header and of the body together: the tightest of each term. */
+function requestBudget(c: Context<GatewayEnvironment>, inBody: Budget = {}): Budget {
+  const header = c.req.header('Compute-Budget');
+  return tightest(header ? parseBudgetHeader(header) : {}, inBody);
+}
+
+function checkCount(count: number, { inputs }: Limits): void {
+  if (count > inputs)
+    throw new Problem(
+      'too-many-inputs',
+      `One request takes at most ${inputs} images; this one has ${count}. Send them in several requests.`,
+      { limit: inputs },
+    );
+}
+
+/**
+ * Writes down what the images got, for headers, logs and metrics.
+ * @throws the first image's Problem when no image was embedded, or any at all where that fails the request
+ */
+function settle(
+  c: Context<GatewayEnvironment>,
+  results: readonly EmbeddedImage[],
+  asked: { readonly budget: Budget; readonly elapsedMs: number; readonly failure: Asked['failure'] },
+): void {
+  const items: ItemRecord[] = [];
+  const problems: Problem[] = [];
+  for (const result of results) {
+    if ('problem' in result) problems.push(result.problem);
+    else items.push(result.record);
+  }
+  const notes = c.get('notes');
+  notes.items = items;
+  const least = leastFaithful(items);
+  if (least) notes.limitedBy = least.limitedBy;
+  const target = asked.budget.latency?.value;
+  if (target !== undefined) notes.budgetMet = items.length > 0 && asked.elapsedMs <= target;
+  const [first] = problems;
+  if (first && (asked.failure === 'request' || items.length === 0)) throw first;
+  if (first) notes.code = first.code;
+  for (const [name, value] of Object.entries(answerHeaders(items))) c.header(name, value);
+}
+
+function respond(c: Context<GatewayEnvironment>, { body, headers = {} }: Rendered): Response {
+  for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  if (!(body instanceof Uint8Array)) return c.json(body);
+  return c.body(body, 200, { 'Content-Type': headers['Content-Type'] ?? 'application/octet-stream' });
+}
