@@ -1,6 +1,6 @@
 /**
  * Writes `inputs.json`: times of the levels of a ViT-B/16-sized network measured here, and cold starts from the samples of
- * `bench/coldstart.ts`. `node bench/autoscale/measure.ts --coldstart samples.jsonl [--rounds 15]`
+ * `bench/coldstart`. `node bench/autoscale/measure.ts --coldstart samples.jsonl [--rounds 15]`
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,11 +9,11 @@ import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { openStore } from '../../src/storage/node.ts';
-import { elasticName, publishNetwork } from '../coldstart-checkpoints.ts';
-import type { Sample } from '../coldstart-tables.ts';
-import { machine } from '../machine.ts';
-import { randomPixels, randomWeights, vitConfig } from '../networks.ts';
-import { median, quantile } from '../statistics.ts';
+import { elasticName, publishNetwork } from '../coldstart/checkpoints.ts';
+import type { Sample } from '../coldstart/tables.ts';
+import { machine } from '../common/machine.ts';
+import { randomPixels, randomWeights, vitConfig } from '../common/networks.ts';
+import { median, quantile } from '../common/statistics.ts';
 import { INPUTS_FILE, type Inputs } from './inputs.ts';
 
 const LINK = '400';
@@ -21,8 +21,7 @@ const LINK = '400';
 const { values } = parseArgs({
   options: { coldstart: { type: 'string' }, rounds: { type: 'string', default: '15' } },
 });
-if (values.coldstart === undefined)
-  throw new RangeError('--coldstart names the samples of bench/coldstart.ts');
+if (values.coldstart === undefined) throw new RangeError('--coldstart names the samples of bench/coldstart');
 
 async function levels(): Promise<Inputs['levels']> {
   const folder = await mkdtemp(join(tmpdir(), 'concertina-autoscale-'));

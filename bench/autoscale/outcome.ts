@@ -1,4 +1,4 @@
-import { quantile } from '../statistics.ts';
+import { quantile } from '../common/statistics.ts';
 import { DAY_SECONDS } from './trace.ts';
 
 /** s of one point of the plots. */

@@ -1,4 +1,4 @@
-import { figure } from '../line-plot.ts';
+import { figure } from '../common/line-plot.ts';
 import { IDLE_SECONDS, SANDBOX_SECONDS } from './functions.ts';
 import type { Inputs } from './inputs.ts';
 import type { Outcome } from './outcome.ts';
@@ -42,7 +42,7 @@ export function autoscalePage(runs: readonly Run[], inputs: Inputs): string {
   });
   return `# Autoscaling, simulated
 
-Made by \`node bench/autoscale.ts --out bench/results\`. A simulation, not a measurement: no cloud was used. A weekday of each tier of
+Made by \`npm run bench -- autoscale\`. A simulation, not a measurement: no cloud was used. A weekday of each tier of
 \`deploy/tiers.yaml\` on each platform, the same arrivals for all, by the platform's scaling rule with the tier's settings; levels are
 chosen by the gateway's own planner (\`src/budget\`).
 

@@ -1,8 +1,8 @@
-import { randomPixels } from '../networks.ts';
+import { benchLadder } from '../common/ladder.ts';
+import { randomPixels } from '../common/networks.ts';
+import { type Measurement, type Rounds, race } from '../common/race.ts';
 import { type Opened, openElastic, openMasked, openPacked, openStatic, type Task } from './contestants.ts';
-import { benchLadder } from './ladder.ts';
 import type { Network } from './networks.ts';
-import { type Measurement, type Rounds, race } from './race.ts';
 import { openTransformers } from './transformers.ts';
 
 /** What is measured of one network. */

@@ -3,8 +3,8 @@ import { createOnnxModel, type Packing } from '../../src/engine/index.ts';
 import { EngineThread } from '../../src/engine/runtime/native/worker-client.ts';
 import type { EncodedModel } from '../../src/network/proto.ts';
 import type { TensorMap, VitConfig } from '../../src/vit/index.ts';
-import { type BenchLevel, increments } from './ladder.ts';
-import { type Contestant, id, timed } from './race.ts';
+import { type BenchLevel, increments } from '../common/ladder.ts';
+import { type Contestant, id, timed } from '../common/race.ts';
 import { maskedModel, masks, staticModel } from './static-model.ts';
 
 /** What every contestant of a cell computes on. */

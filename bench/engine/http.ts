@@ -5,10 +5,10 @@ import { createOnnxModel } from '../../src/engine/index.ts';
 import { startServer } from '../../src/host/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
-import { benchLadder, increments } from './ladder.ts';
+import { benchLadder, increments } from '../common/ladder.ts';
+import { type Contestant, type Measurement, type Rounds, race, timed } from '../common/race.ts';
 import type { Network } from './networks.ts';
 import { publish } from './publish.ts';
-import { type Contestant, type Measurement, type Rounds, race, timed } from './race.ts';
 
 /** A request with a 500 x 375 JPEG over loopback, against decoding and the engine alone in the same process. */
 export async function measureHttp(network: Network, rounds: Rounds): Promise<Measurement[]> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { openStore } from '../../src/storage/node.ts';
-import { benchLadder } from './ladder.ts';
+import { benchLadder } from '../common/ladder.ts';
 import type { Network } from './networks.ts';
 import { publish } from './publish.ts';
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModel, type TensorMap, type VitConfig } from '../../src/vit/index.ts';
 import { folderFiles } from '../../src/vit/node.ts';
-import { randomWeights, type Size, vitConfig } from '../networks.ts';
+import { randomWeights, type Size, vitConfig } from '../common/networks.ts';
 
 /** Real weights of ViT-Ti/16, where they are. */
 const AUGREG = join(

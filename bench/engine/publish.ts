@@ -1,6 +1,6 @@
 import { publishCheckpoint } from '../../src/checkpoint/index.ts';
 import type { ObjectStore } from '../../src/storage/index.ts';
-import type { BenchLevel } from './ladder.ts';
+import type { BenchLevel } from '../common/ladder.ts';
 import type { Network } from './networks.ts';
 
 /** Publishes a ladder that says it is as faithful in int8 as in fp32, its full network more than the rest. */

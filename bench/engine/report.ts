@@ -1,5 +1,5 @@
+import type { Measurement } from '../common/race.ts';
 import { memoryTable, type Resident } from './memory.ts';
-import type { Measurement } from './race.ts';
 import { targetTable } from './targets.ts';
 
 /** What the report is made of. */

@@ -8,7 +8,7 @@ import { createOnnxModel } from '../../src/engine/index.ts';
 import { engineThreads } from '../../src/engine/runtime/native/native-model.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { fullVariant } from '../../src/vit/index.ts';
-import { randomPixels } from '../networks.ts';
+import { randomPixels } from '../common/networks.ts';
 import { staticModel } from './static-model.ts';
 
 const [store = '', kind = ''] = process.argv.slice(2);

@@ -1,6 +1,6 @@
+import type { Measurement } from '../common/race.ts';
 import { STATIC_FULL } from './contestants.ts';
 import type { Resident } from './memory.ts';
-import type { Measurement } from './race.ts';
 
 /** What a row of the targets is compared with. */
 interface Target {

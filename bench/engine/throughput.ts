@@ -1,9 +1,9 @@
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { fullVariant } from '../../src/vit/index.ts';
-import { randomPixels } from '../networks.ts';
-import { increments } from './ladder.ts';
+import { increments } from '../common/ladder.ts';
+import { randomPixels } from '../common/networks.ts';
+import { type Contestant, id, type Measurement, type Rounds, race, timed } from '../common/race.ts';
 import type { Network } from './networks.ts';
-import { type Contestant, id, type Measurement, type Rounds, race, timed } from './race.ts';
 
 /** Images of one round. */
 const IMAGES = 8;

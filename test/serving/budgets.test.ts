@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BudgetsRun, driveBudgets } from '../../bench/budgets-drive.ts';
-import { median } from '../../bench/statistics.ts';
+import { type BudgetsRun, driveBudgets } from '../../bench/budgets/drive.ts';
+import { median } from '../../bench/common/statistics.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createOnnxModel } from '../../src/engine/index.ts';
 import { ServedModel, systemClock } from '../../src/serving/index.ts';
