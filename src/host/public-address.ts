@@ -6,6 +6,7 @@ for (const [network, prefix] of [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
+  ['168.63.129.16', 32], // Azure's metadata and DNS service, on no list of special addresses
   ['127.0.0.0', 8],
   ['169.254.0.0', 16], // link-local; the metadata service of every large cloud
   ['172.16.0.0', 12],

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import { Problem } from '../../problem/index.ts';
+import { isProblem, Problem } from '../../problem/index.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
 
 /** What a dialect's JSON bodies look like, for messages. */
 export interface JsonBody<S extends z.ZodType> {
@@ -17,8 +18,9 @@ export function parseJson<S extends z.ZodType>(
 ): z.output<S> {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    json = parseBoundedJson(bytes);
   } catch (cause) {
+    if (isProblem(cause)) throw cause;
     throw new Problem(
       'malformed-body',
       bytes.length === 0

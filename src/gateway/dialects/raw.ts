@@ -1,5 +1,6 @@
 import { budgetFromBody, type ComputeBudgetBody, ComputeBudgetSchema } from '../../budget/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
+import { parseBoundedJson } from '../bounded-json.ts';
 import { decimals, littleEndian } from '../image-input.ts';
 import { embedOperation, query } from '../operation.ts';
 import { problemBody } from '../problem-response.ts';
@@ -64,6 +65,9 @@ const embed: Dialect<AskedRaw> = {
     body: failure === 'request' ? allBytes(answer) : asJson(answer, several),
   }),
 };
+
+/** Images of one form, its fields and its end. */
+const MOST_PARTS = 2100;
 
 /** One image as the raw body, or several as `multipart/form-data`. */
 export const raw: readonly Route[] = [imageRoute(embed)];
@@ -136,6 +140,7 @@ function readQuery(bytes: Uint8Array, head: Head): Form {
 }
 
 async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, head: Head): Promise<Form> {
+  checkParts(bytes, type);
   let form: FormData;
   try {
     form = await new Response(bytes, { headers: { 'Content-Type': type } }).formData();
@@ -164,6 +169,29 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, head: Head
   };
 }
 
+/**
+ * Parts are counted before any of them becomes an object.
+ * @throws Problem('too-many-inputs')
+ */
+function checkParts(bytes: Uint8Array, type: string): void {
+  const [, quoted, bare] = /boundary=(?:"([^"]+)"|([^\s;]+))/i.exec(type) ?? [];
+  const boundary = quoted ?? bare;
+  if (boundary === undefined) return;
+  const text = new TextDecoder('latin1').decode(bytes);
+  let parts = 0;
+  for (
+    let at = text.indexOf(`--${boundary}`);
+    at >= 0;
+    at = text.indexOf(`--${boundary}`, at + boundary.length)
+  )
+    if (++parts > MOST_PARTS)
+      throw new Problem(
+        'too-many-inputs',
+        `The form has more than ${MOST_PARTS} parts. Send the images in several requests.`,
+        { limit: MOST_PARTS },
+      );
+}
+
 function vectorOf(field: (name: string) => string | undefined): AskedRaw['vector'] {
   return { dimensions: whole(field('dimensions')), normalize: flag(field('normalize')) };
 }
@@ -171,7 +199,7 @@ function vectorOf(field: (name: string) => string | undefined): AskedRaw['vector
 function budgetField(text: string | undefined): ComputeBudgetBody | undefined {
   if (text === undefined) return undefined;
   try {
-    return ComputeBudgetSchema.parse(JSON.parse(text));
+    return ComputeBudgetSchema.parse(parseBoundedJson(new TextEncoder().encode(text)));
   } catch (cause) {
     if (isProblem(cause)) throw cause;
     throw new Problem(
