@@ -1,7 +1,7 @@
 import type { Budget, Term } from '../budget/index.ts';
+import type { Seen } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Fetcher } from './bindings.ts';
-import type { Forwarded } from './forwarding.ts';
 
 export interface OriginOptions {
   /** Base address; `{tier}` in it stands for the caller's tier. */
@@ -38,25 +38,19 @@ export class Origin {
   }
 
   /**
-   * Sends a request on, its key with it, with what is left of its budget.
+   * Sends a request on, its key with it: as it comes where its body has not been read, otherwise with what is left of its
+   * budget.
    * @throws Problem('deadline-exceeded') when nothing is left, Problem('origin-unavailable')
    */
-  async send(request: Request, body: ArrayBuffer, to: Forwarded, requestId: string): Promise<Response> {
-    const budget = remaining(to, this.#options.now() + this.#way);
-    return await this.#forward(request, body, { ...to, budget }, requestId);
-  }
-
-  /** Sends a request on as it comes, with the budget that it has. @throws Problem('origin-unavailable') */
-  async pass(request: Request, to: Forwarded, requestId: string): Promise<Response> {
-    return await this.#forward(request, request.body, to, requestId);
-  }
-
-  async #forward(
-    request: Request,
-    body: ArrayBuffer | ReadableStream | null,
-    { budget, tier }: Forwarded,
-    requestId: string,
-  ): Promise<Response> {
+  async send(request: Request, { tier, firstByte, read }: Seen, requestId: string): Promise<Response> {
+    const budget = read
+      ? remaining(read.budget, {
+          firstByte,
+          bodyComplete: read.bodyComplete,
+          now: this.#options.now() + this.#way,
+        })
+      : {};
+    const body = read ? read.bytes : request.body;
     const { address, fetcher, now } = this.#options;
     const headers = forwardedHeaders(request, budget, requestId);
     const { pathname, search } = new URL(request.url);
@@ -65,7 +59,9 @@ export class Origin {
     const began = now();
     try {
       const signal = AbortSignal.any([request.signal, limit]);
-      const answer = await fetcher.fetch(new Request(target, { method: 'POST', headers, body, signal }));
+      // Bodies that are still arriving are sent while they are read; Fetch's types lack the word for it.
+      const sent = { method: 'POST', headers, body, signal, duplex: 'half' } as RequestInit;
+      const answer = await fetcher.fetch(new Request(target, sent));
       if (answer.status === 502 || answer.status === 503) throw new Error(`it answers ${answer.status}`);
       this.#learn(now() - began, answer);
       return answer;
@@ -100,8 +96,15 @@ function forwardedHeaders(request: Request, budget: Budget, requestId: string): 
   return headers;
 }
 
-/** @param now when the origin will have it, on the clock @throws Problem('deadline-exceeded') when the deadline has passed */
-function remaining({ budget, firstByte, bodyComplete }: Forwarded, now: number): Budget {
+/** Instants of a request, on the clock; `now` is when the origin will have it. */
+interface Instants {
+  readonly firstByte: number;
+  readonly bodyComplete: number;
+  readonly now: number;
+}
+
+/** @throws Problem('deadline-exceeded') when the deadline has passed */
+function remaining(budget: Budget, { firstByte, bodyComplete, now }: Instants): Budget {
   const { deadline, latency } = budget;
   if (deadline && deadline.value <= now - firstByte)
     throw new Problem(

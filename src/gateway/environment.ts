@@ -22,6 +22,8 @@ export interface Notes {
   items?: readonly ItemRecord[];
   receivedMs?: number;
   budgetMet?: boolean;
+  forwarded?: string;
+  forwardedCode?: string | undefined;
   limitedBy?: LimitedBy;
 }
 

@@ -1,11 +1,11 @@
 export { EXPOSED_HEADERS } from './answer-headers.ts';
 export { createGateway, PAGE_POLICY } from './app.ts';
+export type { Elsewhere, Seen, SeenBody } from './elsewhere.ts';
 export type { Gateway } from './environment.ts';
 export { DEFAULT_LIMITS, type Limits } from './limits.ts';
 export { type GatewayLog, gatewayLog, type LogFormat } from './log.ts';
 export { type OpenApiDocument, openApiDocument } from './openapi.ts';
 export type { Asset, FetchImage, GatewayOptions } from './options.ts';
-export { problemResponse } from './problem-response.ts';
 export { project, type VectorOptions } from './project.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { Route } from './route.ts';

@@ -41,10 +41,12 @@ export function gatewayLog(format: LogFormat, write: (line: string) => void): Ga
   };
 }
 
-function textLine({ method, route, status, code, items, durationMs, limitedBy }: RequestRecord): string {
+function textLine(record: RequestRecord): string {
+  const { method, route, status, code, items, durationMs, limitedBy, forwarded } = record;
   const levels = [...new Set(items.map(({ level }) => level))].join(',');
   const applied = items.length > 0 ? ` level=${levels} limited-by=${limitedBy}` : '';
-  return `${method} ${route} ${status}${code ? ` ${code}` : ''} ${round(durationMs)} ms${applied}`;
+  const sent = forwarded === undefined ? '' : ` forwarded=${forwarded}`;
+  return `${method} ${route} ${status}${code ? ` ${code}` : ''} ${round(durationMs)} ms${applied}${sent}`;
 }
 
 const round = (ms: number): number => Math.round(ms * 100) / 100;

@@ -1,5 +1,6 @@
 import type { Clock, Digest, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
+import type { Elsewhere } from './elsewhere.ts';
 import { type Limits, resolveLimits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
@@ -23,6 +24,8 @@ export interface GatewayOptions {
   readonly basePath?: string;
   /** Fetches images by URL; without it URL inputs are refused. */
   readonly fetchImage?: FetchImage;
+  /** Who else answers requests; all are answered here if absent. */
+  readonly elsewhere?: Elsewhere;
   /** Told about every request, once it is answered: logs, metrics. */
   readonly observers?: readonly ((record: RequestRecord) => void)[];
   /** Makes traces of the requests under `/v1/`. */

@@ -23,6 +23,9 @@ export interface RequestRecord {
   readonly items: readonly ItemRecord[];
   /** Whether the latency target was met; absent without one. */
   readonly budgetMet?: boolean | undefined;
+  /** Why somebody else answered it, and the code of the problem if that was the answer. */
+  readonly forwarded?: string | undefined;
+  readonly forwardedCode?: string | undefined;
   /** What held the least faithful image back. */
   readonly limitedBy?: LimitedBy | undefined;
 }

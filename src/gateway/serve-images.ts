@@ -3,8 +3,10 @@ import { type Budget, parseBudgetHeader, tightest } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 import { answerHeaders, leastFaithful } from './answer-headers.ts';
 import type { Asked, Dialect, Rendered } from './dialects/dialect.ts';
+import { answeredElsewhere } from './elsewhere.ts';
 import { type EmbeddedImage, embedImages } from './embed-images.ts';
 import type { GatewayEnvironment } from './environment.ts';
+import { type ImageItem, openImage } from './image-input.ts';
 import type { Limits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
 import { readBody } from './read-body.ts';
@@ -27,11 +29,15 @@ export function imageRoute<A extends Asked>(dialect: Dialect<A>): Route {
 }
 
 function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>): Handler {
-  const { clock, limits, registry, transport } = parts;
+  const { clock, limits, registry, transport, elsewhere } = parts;
   return async function serveImages(c) {
     const firstByte = c.get('firstByte');
     const notes = c.get('notes');
     dialect.accept?.(c.req, parts);
+    const tier = c.get('tier');
+    const declared = Number(c.req.header('Content-Length') ?? 0);
+    const passed = elsewhere && (await answeredElsewhere(elsewhere, c, { tier, firstByte, declared }));
+    if (passed) return passed;
     const body = await readBody(c, parts);
     const bodyComplete = clock.now();
     notes.receivedMs = bodyComplete - firstByte;
@@ -40,13 +46,33 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
     const model = registry.get(asked.model);
     notes.model = model.name;
     const budget = requestBudget(c, asked.budget);
-    const { vector, images } = asked;
+    const { vector } = asked;
     const signal = transport.signal(c);
-    const request = { model, budget, vector, tier: c.get('tier'), firstByte, bodyComplete, signal };
+    const request = { model, budget, vector, tier, firstByte, bodyComplete, signal };
+    let { images } = asked;
+    if (elsewhere) {
+      images = await openAll(images, signal);
+      const pictures = images.filter((image) => typeof image !== 'string');
+      const read = { bytes: body, bodyComplete, model, budget, pictures };
+      const sent = await answeredElsewhere(elsewhere, c, { tier, firstByte, declared, read });
+      if (sent) return sent;
+    }
     const results = await embedImages(parts, request, images);
     settle(c, results, { budget, elapsedMs: clock.now() - bodyComplete, failure: asked.failure });
     return respond(c, dialect.render({ requestId: c.get('requestId'), model, results }, asked));
   };
+}
+
+/** Opens what is here already; what would have to be fetched, or cannot be opened, stays as it is. */
+async function openAll(images: readonly ImageItem[], signal: AbortSignal): Promise<ImageItem[]> {
+  return await Promise.all(
+    images.map((item) =>
+      openImage(item, undefined, signal).then(
+        ({ bytes }) => bytes,
+        () => item,
+      ),
+    ),
+  );
 }
 
 /** The budget of the header and of the body together: the tightest of each term. */

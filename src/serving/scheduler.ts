@@ -1,6 +1,6 @@
 import { type Budget, type Plan, plan } from '../budget/index.ts';
 import type { Precision } from '../checkpoint/index.ts';
-import { Problem } from '../problem/index.ts';
+import { isProblem, Problem } from '../problem/index.ts';
 import type { Clock } from './clock.ts';
 import { embedOnceMore, HANG_MS } from './embed-once-more.ts';
 import type { ServedModel } from './served-model.ts';
@@ -25,6 +25,9 @@ export interface EmbedRequest {
   readonly entered?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** A request as far as admission looks at it. */
+type Asking = Omit<EmbedRequest, 'pixels'>;
 
 export interface EmbedAnswer {
   /** `[embeddingWidth]` float32, not normalised. */
@@ -112,19 +115,8 @@ export class Scheduler {
   async embed(request: EmbedRequest): Promise<EmbedAnswer> {
     if (this.#draining && !request.entered) throw shuttingDown();
     if (request.signal?.aborted) throw gone();
-    const tier = this.#tierOf(request.tier);
+    const budget = this.#admit(request);
     const state = this.#state(request.tier);
-    if (state.waiting.length >= tier.queue) {
-      throw new Problem(
-        'tier-saturated',
-        `${state.waiting.length} requests of the ${request.tier} tier are waiting already. Try again in a second.`,
-        { retryAfter: 1, tier: request.tier },
-      );
-    }
-    const budget = withDefaults(request.budget, tier);
-    // Says now, not after waiting, that no level satisfies the terms.
-    const floor = plan(budget, { ...this.#context(request, tier, 0), allowance: 0 });
-    this.#refuseHopeless({ ...request, budget }, floor.predicted);
     return await new Promise((resolve, reject) => {
       const abort = () => this.#drop(waiting, gone());
       const waiting: Waiting = {
@@ -146,6 +138,36 @@ export class Scheduler {
       insertByDue(state.waiting, waiting);
       this.#dispatch();
     });
+  }
+
+  /** What a request would be refused with if it came now; `undefined` if it would be taken. Changes nothing. */
+  refusal(request: Asking): Problem | undefined {
+    if (this.#draining) return shuttingDown();
+    try {
+      this.#admit(request);
+      return undefined;
+    } catch (error) {
+      if (isProblem(error)) return error;
+      throw error;
+    }
+  }
+
+  /** @returns the budget with the tier's defaults @throws Problem for what the queue or the terms do not allow */
+  #admit(request: Asking): Budget {
+    const tier = this.#tierOf(request.tier);
+    const { waiting } = this.#state(request.tier);
+    if (waiting.length >= tier.queue) {
+      throw new Problem(
+        'tier-saturated',
+        `${waiting.length} requests of the ${request.tier} tier are waiting already. Try again in a second.`,
+        { retryAfter: 1, tier: request.tier },
+      );
+    }
+    const budget = withDefaults(request.budget, tier);
+    // Says now, not after waiting, that no level satisfies the terms.
+    const floor = plan(budget, { ...this.#context(request, tier, 0), allowance: 0 });
+    this.#refuseHopeless({ ...request, budget }, floor.predicted);
+    return budget;
   }
 
   /**
@@ -180,7 +202,7 @@ export class Scheduler {
   }
 
   /** A strict latency or a deadline that even the floor cannot keep behind the requests already due before it. */
-  #refuseHopeless(request: EmbedRequest, floorMs: number): void {
+  #refuseHopeless(request: Asking, floorMs: number): void {
     const { budget, bodyComplete } = request;
     const strict = budget.latency?.strict ? budget.latency.value : Number.POSITIVE_INFINITY;
     const due = Math.min(bodyComplete + strict, expiryOf(request, budget));
@@ -266,7 +288,7 @@ export class Scheduler {
     }
   }
 
-  #context(request: EmbedRequest, tier: Tier, waited: number) {
+  #context(request: Asking, tier: Tier, waited: number) {
     const { model } = request;
     const queued = this.#waiting();
     const workers = model.engine.concurrency;
@@ -338,7 +360,7 @@ function withDefaults(budget: Budget, tier: Tier): Budget {
 }
 
 /** When the answer becomes worthless, on the clock; infinite without a deadline. */
-function expiryOf({ firstByte }: EmbedRequest, { deadline }: Budget): number {
+function expiryOf({ firstByte }: Asking, { deadline }: Budget): number {
   return firstByte + (deadline?.value ?? Number.POSITIVE_INFINITY);
 }
 

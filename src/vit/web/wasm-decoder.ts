@@ -59,6 +59,24 @@ export function wasmDecoder(modules: CodecModules): ImageDecoder {
   };
 }
 
+/** Whether a picture is one that the native gateway decodes and {@link wasmDecoder} does not, by its header. */
+export function needsNative(image: Uint8Array, maxPixels: number): boolean {
+  const header = readImageHeader(image);
+  return (
+    header !== undefined && (unreadable(header) !== undefined || header.width * header.height > maxPixels)
+  );
+}
+
+/** What kind of picture it is, if it is one that is not decoded here. */
+function unreadable({ type, animated, components }: ImageHeader): string | undefined {
+  if (animated) return 'animated WebP';
+  if (components === 4) return 'CMYK JPEG';
+  return isCodec(type) ? undefined : type;
+}
+
+const isCodec = (type: ImageHeader['type']): type is Codec =>
+  type === 'jpeg' || type === 'png' || type === 'webp';
+
 /** Codecs are instantiated at their first picture: each has a memory of its own. */
 function lazyDecoders({ jpeg, png, webp }: CodecModules): Record<Codec, Decode> {
   const lazily = (start: () => Promise<unknown>, decode: Decode): Decode => {
@@ -80,15 +98,13 @@ function checkHeader(image: Uint8Array, maxPixels: number): { codec: Codec; head
   const header = readImageHeader(image);
   if (!header) throw undecodable('it is not a picture, or its header is damaged');
   const { type, width, height } = header;
-  const readable = type === 'jpeg' || type === 'png' || type === 'webp';
-  if (!readable || header.animated || header.components === 4) {
-    const what = header.animated ? 'animated WebP' : header.components === 4 ? 'CMYK JPEG' : type;
+  const what = unreadable(header);
+  if (what !== undefined || !isCodec(type))
     throw new Problem(
       'unsupported-media-type',
-      `Pictures of the type ${what} are not decoded here; send ${MEDIA_TYPES.join(', ')}.`,
+      `Pictures of the type ${what ?? type} are not decoded here; send ${MEDIA_TYPES.join(', ')}.`,
       { mediaTypes: MEDIA_TYPES },
     );
-  }
   if (width * height > maxPixels)
     throw new Problem(
       'too-many-pixels',
