@@ -1,5 +1,5 @@
 import { mergeInput, sharedDims, unitDims } from '../../src/engine/graph-inputs.ts';
-import { forwardGraph } from '../../src/network/forward.ts';
+import { forwardGraph } from '../../src/network/graphs/forward.ts';
 import {
   type EncodedModel,
   encodeModel,

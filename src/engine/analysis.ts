@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { backwardGraph } from '../network/backward.ts';
-import { forwardGraph, tokensGraph } from '../network/forward.ts';
 import type { GraphBuilder } from '../network/graph.ts';
-import { halfBlockGraph } from '../network/half-block.ts';
+import { backwardGraph } from '../network/graphs/backward.ts';
+import { forwardGraph, tokensGraph } from '../network/graphs/forward.ts';
+import { halfBlockGraph } from '../network/graphs/half-block.ts';
 import { structureKey, structureOf } from '../network/structure.ts';
 import { checkLength, checkTensors, keptUnits, networkTensors } from '../network/tensors.ts';
 import { Problem } from '../problem/index.ts';

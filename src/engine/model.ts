@@ -1,5 +1,5 @@
 import type { LevelWeights, Precision } from '../checkpoint/index.ts';
-import { forwardGraph } from '../network/forward.ts';
+import { forwardGraph } from '../network/graphs/forward.ts';
 import type { EncodedModel } from '../network/proto.ts';
 import type { Quantisation } from '../network/quantisation.ts';
 import { structureKey, structureOf } from '../network/structure.ts';

@@ -1,7 +1,8 @@
 import { ATTENTION_RANGE, patchTokens, prefixTokens } from '../vit/index.ts';
-import type { Projections } from './attention.ts';
+import type { Asked } from './attention.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { logarithms } from './key-sizes.ts';
+import { ELEMENT } from './proto.ts';
 import type { Scope, Stream } from './stream.ts';
 
 const LAST = Number.MAX_SAFE_INTEGER;
@@ -11,16 +12,12 @@ const LAST = Number.MAX_SAFE_INTEGER;
  * its logits' mean over heads (`Merging` in `vit/config.ts`).
  * @returns `[images * tokens, 1]`; what stands at prefix tokens means nothing
  */
-export function clsAttention(
-  scope: Scope,
-  { sizes, tokens }: Stream,
-  { query, key }: Pick<Projections, 'query' | 'key'>,
-): Value {
+export function clsAttention(scope: Scope, { sizes, tokens }: Stream, { query, key }: Asked): Value {
   const { g, config, images } = scope;
   const first = prefixTokens(config);
   const asking = g.op('Slice', [query, g.ints(0), g.ints(1), g.ints(2)]);
   const perHead = g.op('MatMul', [asking, g.op('Transpose', [key], { perm: [0, 1, 3, 2] })]);
-  const heads = g.op('Cast', [g.op('Shape', [key], { start: 1, end: 2 })], { to: 1 });
+  const heads = g.op('Cast', [g.op('Shape', [key], { start: 1, end: 2 })], { to: ELEMENT.float });
   const scale = g.op('Div', [g.float(1 / Math.sqrt(config.headDim)), heads]);
   const logits = g.op('Mul', [sumOverHeads(g, perHead), scale]); // [images, 1, tokens]
   const patches = (of: Value) => g.op('Slice', [of, g.ints(first), g.ints(LAST), g.ints(2)]);

@@ -22,27 +22,19 @@ interface MutableNode extends OnnxNode {
 
 type TypedData = Float32Array | Int8Array | Uint8Array | BigInt64Array;
 
-/** State that a graph shares with the bodies of its `If`s: names are unique over all of them. */
-interface Shared {
-  names: number;
-  readonly constants: Map<string, Value>;
-  readonly root: GraphBuilder;
-}
-
 /**
- * Builds an ONNX graph node by node. Values are named automatically; small constants are kept once, in the outermost
- * graph, where the bodies of `If` see them too.
+ * Builds an ONNX graph node by node. Values are named automatically. The same operator on the same values is written once: whoever
+ * asks for it again gets the value that is there.
  */
 export class GraphBuilder implements OnnxGraph {
   readonly nodes: MutableNode[] = [];
   readonly initializers: Initializer[] = [];
   readonly inputs: ValueInfo[] = [];
   readonly outputs: ValueInfo[] = [];
-  readonly #shared: Shared;
-
-  constructor(parent?: GraphBuilder) {
-    this.#shared = parent ? parent.#shared : { names: 0, constants: new Map(), root: this };
-  }
+  readonly #constants = new Map<string, Value>();
+  #names = 0;
+  /** Outputs of the nodes that are there, by what makes them. */
+  readonly #made = new Map<string, readonly Value[]>();
 
   /** An operator of the default set with one output. */
   op(
@@ -90,11 +82,6 @@ export class GraphBuilder implements OnnxGraph {
     this.outputs.push({ name, type, dims });
   }
 
-  /** The result of an `If` body: the value itself, under its own name. */
-  result(value: Value, dims: readonly Dimension[], type: ElementType = 'float'): void {
-    this.outputs.push({ name: value, type, dims });
-  }
-
   initializer(name: Value, dims: readonly number[], data: TypedData): Value {
     if (this.initializers.some((existing) => existing.name === name)) return name;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -129,20 +116,6 @@ export class GraphBuilder implements OnnxGraph {
     return this.#constant(`table ${key}`, dims, data);
   }
 
-  /** `condition ? then() : otherwise()`; the bodies are written into graphs of their own and may use outer values. */
-  choose(
-    condition: Value,
-    outputs: number,
-    then: (body: GraphBuilder) => void,
-    otherwise: (body: GraphBuilder) => void,
-  ): Value[] {
-    const yes = new GraphBuilder(this);
-    then(yes);
-    const no = new GraphBuilder(this);
-    otherwise(no);
-    return this.ops('If', [condition], outputs, { then_branch: { graph: yes }, else_branch: { graph: no } });
-  }
-
   /** @param weights what inputs of this graph always are: they become a part of the model, outside its bytes, and are not given in runs */
   encode(weights: readonly Initializer[] = []): EncodedModel {
     if (weights.length === 0) return encodeModel(this, OPSET);
@@ -159,11 +132,10 @@ export class GraphBuilder implements OnnxGraph {
   }
 
   #constant(key: string, dims: readonly number[], data: () => TypedData): Value {
-    const { constants, root } = this.#shared;
-    const known = constants.get(key);
+    const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const name = root.initializer(`constant ${key}`, dims, data());
-    constants.set(key, name);
+    const name = this.initializer(`constant ${key}`, dims, data());
+    this.#constants.set(key, name);
     return name;
   }
 
@@ -174,13 +146,17 @@ export class GraphBuilder implements OnnxGraph {
     attributes: Readonly<Record<string, Attribute>>,
     count: number,
   ): Value[] {
+    const key = JSON.stringify([operator, domain, inputs, attributes, count]);
+    const known = this.#made.get(key);
+    if (known) return [...known];
     const outputs = Array.from({ length: count }, () => this.#name(operator));
     this.nodes.push({ operator, domain, inputs, outputs, attributes });
+    this.#made.set(key, [...outputs]);
     return [...outputs];
   }
 
   #name(operator: string): Value {
-    return `${operator}:${this.#shared.names++}`;
+    return `${operator}:${this.#names++}`;
   }
 }
 

@@ -11,6 +11,12 @@ export interface Differentiable {
   readonly backward: (gradient: Value) => Value;
 }
 
+/** A linear layer. */
+export interface Linear extends Differentiable {
+  /** dL/d(output) to dL/d(weight), in the weight's layout, summed over all rows. */
+  readonly weightGradient: (gradient: Value) => Value;
+}
+
 /**
  * `x W + b` on rows `[R, in]`.
  * @param layout `output-first`: the weight is `[out, in]`, as `nn.Linear`; `input-first`: `[in, out]`
@@ -21,11 +27,13 @@ export function linear(
   weight: Value,
   bias: Value | undefined,
   layout: 'output-first' | 'input-first',
-): Differentiable {
+): Linear {
   const transB = layout === 'output-first' ? 1 : 0;
   return {
     output: g.op('Gemm', bias === undefined ? [input, weight] : [input, weight, bias], { transB }),
     backward: (gradient) => g.op('Gemm', [gradient, weight], { transB: 1 - transB }),
+    weightGradient: (gradient) =>
+      layout === 'output-first' ? weightGradient(g, gradient, input) : weightGradient(g, input, gradient),
   };
 }
 
@@ -46,7 +54,7 @@ export function linearPerImage(
   };
 }
 
-/** dL/dW `[out, in]` of an output-first linear layer, summed over all rows. */
+/** `a' b` of rows: from dL/d(output) and input dL/dW `[out, in]` of a linear layer, summed over all rows. */
 export function weightGradient(g: GraphBuilder, gradient: Value, input: Value): Value {
   return g.op('Gemm', [gradient, input], { transA: 1 });
 }

@@ -25,10 +25,7 @@ export interface Initializer {
 export interface FloatAttribute {
   readonly float: number;
 }
-export interface GraphAttribute {
-  readonly graph: OnnxGraph;
-}
-export type Attribute = number | string | readonly number[] | FloatAttribute | GraphAttribute;
+export type Attribute = number | string | readonly number[] | FloatAttribute;
 
 export interface OnnxNode {
   readonly operator: string;
@@ -63,7 +60,7 @@ const MIN_EXTERNAL_BYTES = 4096;
 
 const IR_VERSION = 10;
 const DATA_LOCATION_EXTERNAL = 1;
-const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const;
+const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
 /**
  * Encodes a graph as an ONNX `ModelProto` (onnx.proto, IR version 10). Large initialisers are copied once, into the result.
@@ -115,8 +112,6 @@ function encodeAttribute(name: string, value: Attribute): Message {
   if (typeof value === 'number') return message.int(3, value).int(20, ATTRIBUTE.int);
   if (typeof value === 'string') return message.text(4, value).int(20, ATTRIBUTE.string);
   if ('float' in value) return message.float(2, value.float).int(20, ATTRIBUTE.float);
-  if ('graph' in value)
-    return message.message(6, encodeGraph(value.graph, undefined)).int(20, ATTRIBUTE.graph);
   for (const item of value) message.int(8, item);
   return message.int(20, ATTRIBUTE.ints);
 }

@@ -1,8 +1,7 @@
-import { patchTokens, prefixTokens, totalTokens, type VitConfig } from '../vit/index.ts';
+import type { VitConfig } from '../vit/index.ts';
 import type { GraphBuilder, Value } from './graph.ts';
-import { layerNorm, linear } from './layers.ts';
 import type { Quantisation } from './quantisation.ts';
-import { type RotaryTables, rotaryTables } from './rotary.ts';
+import type { RotaryTables } from './rotary.ts';
 
 /** The residual stream inside a graph: rows of all images' tokens, and what is known about them. */
 export interface Stream {
@@ -22,51 +21,22 @@ export interface Scope {
   readonly config: VitConfig;
   /** Images in the batch, int64 `[1]`. */
   readonly images: Value;
-  /** Present in the int8 precision. */
+  /** Present in the int8 precision, which has no derivatives. */
   readonly quantisation?: Quantisation | undefined;
-}
-
-/** Declares the pixel input `[n, 3, size, size]`. */
-export function pixelScope(g: GraphBuilder, config: VitConfig, quantisation?: Quantisation): Scope {
-  const size = config.imageSize;
-  const pixels = g.input('pixels', 'float', ['images', 3, size, size]);
-  return { g, config, images: g.op('Shape', [pixels], { start: 0, end: 1 }), quantisation };
-}
-
-/** Cuts the pixels into patches, projects them, adds positions, and puts the prefix tokens before them. */
-export function embedPixels({ g, config, images }: Scope): Stream {
-  const { patchSize: p, width: D } = config;
-  const side = Math.floor(config.imageSize / p);
-  let pixels = 'pixels';
-  if (side * p !== config.imageSize) {
-    pixels = g.op('Slice', [pixels, g.ints(0, 0), g.ints(side * p, side * p), g.ints(2, 3)]);
-  }
-  const grid = g.op('Reshape', [pixels, g.ints(0, 3, side, p, side, p)]);
-  const cut = g.op('Transpose', [grid], { perm: [0, 2, 4, 1, 3, 5] });
-  const patches = g.op('Reshape', [cut, g.ints(-1, 3 * p * p)]);
-  const weight = g.input('embed.patch.weight', 'float', [D, 3 * p * p]);
-  const bias = g.input('embed.patch.bias', 'float', [D]);
-  const projected = linear(g, patches, weight, bias, 'output-first').output;
-  const tokens = g.op('Reshape', [projected, g.ints(-1, patchTokens(config), D)]);
-  const placed = g.op('Add', [tokens, g.input('embed.position', 'float', [patchTokens(config), D])]);
-  const all = withPrefix(g, config, images, placed);
-  const rows = g.op('Reshape', [all, g.ints(-1, D)]);
-  return {
-    rows: config.preNorm ? layerNorm(g, rows, 'embed.norm', config).output : rows,
-    tokens: g.ints(totalTokens(config)),
-    ...(config.rope ? { rotary: rotaryTables(g, config, config.rope.theta) } : {}),
-  };
-}
-
-function withPrefix(g: GraphBuilder, config: VitConfig, images: Value, patches: Value): Value {
-  const count = prefixTokens(config);
-  if (count === 0) return patches;
-  const prefix = g.input('embed.prefix', 'float', [count, config.width]);
-  const shape = g.op('Concat', [images, g.ints(count, config.width)], { axis: 0 });
-  return g.op('Concat', [g.op('Expand', [prefix, shape]), patches], { axis: 1 });
+  /** Whether `backward` may be called on what is built. @default false */
+  readonly differentiable?: boolean;
 }
 
 /** `[images * tokens, width]` as `[images, tokens, width]`. */
 export function byImage({ g, images }: Scope, rows: Value, tokens: Value, width: number): Value {
   return g.op('Reshape', [rows, g.op('Concat', [images, tokens, g.ints(width)], { axis: 0 })]);
+}
+
+/** The first tokens of every image. @param count null: all of them */
+export function leadingTokens(scope: Scope, stream: Stream, count: number | null): Stream {
+  if (count === null) return stream;
+  const { g, config } = scope;
+  const all = byImage(scope, stream.rows, stream.tokens, config.width);
+  const first = g.op('Slice', [all, g.ints(0), g.ints(count), g.ints(1)]);
+  return { ...stream, rows: g.op('Reshape', [first, g.ints(-1, config.width)]), tokens: g.ints(count) };
 }

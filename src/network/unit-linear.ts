@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from './graph.ts';
-import { type Differentiable, linear } from './layers.ts';
+import { type Linear, linear } from './layers.ts';
 import type { Dimension } from './proto.ts';
 import { isQuantised, ZERO_CODE } from './quantisation.ts';
 import type { Scope } from './stream.ts';
@@ -23,16 +23,15 @@ export const scalesInput = (tensor: string): string => `${tensor}.scales`;
 export const columnsInput = (tensor: string): string => `${tensor}.columns`;
 
 /** `x W + b` on rows `[R, in]`, in the precision of the scope. */
-export function unitLinear(scope: Scope, input: Value, layer: UnitLayer): Differentiable {
+export function unitLinear(scope: Scope, input: Value, layer: UnitLayer): Linear {
   const { g, config, quantisation } = scope;
   const tensor = `${layer.name}.weight`;
   if (quantisation && isQuantised(quantisation, tensor)) {
-    return {
-      output: quantisedLinear(scope, input, layer, quantisation.weights),
-      backward: () => {
-        throw new TypeError(`"${layer.name}" is computed in eight bits and has no derivative.`);
-      },
+    const none = () => {
+      throw new TypeError(`"${layer.name}" is computed in eight bits and has no derivative.`);
     };
+    const output = quantisedLinear(scope, input, layer, quantisation.weights);
+    return { output, backward: none, weightGradient: none };
   }
   const weight = g.input(tensor, 'float', [layer.rows, config.width]);
   return linear(g, input, weight, layer.bias, layer.layout);

@@ -1,8 +1,8 @@
-import type { VitConfig } from '../vit/index.ts';
-import { attentionContext } from './attention.ts';
-import { GraphBuilder } from './graph.ts';
-import { hiddenChannels } from './mlp.ts';
-import { rotaryTables } from './rotary.ts';
+import type { VitConfig } from '../../vit/index.ts';
+import { attention } from '../attention.ts';
+import { GraphBuilder } from '../graph.ts';
+import { hiddenChannels } from '../mlp.ts';
+import { rotaryTables } from '../rotary.ts';
 
 /**
  * One half of a block on a given residual stream, up to what its output projection reads.
@@ -20,7 +20,7 @@ export function halfBlockGraph(
   const scope = { g, config, images: dimension(0) };
   const rows = g.op('Reshape', [input, g.ints(-1, config.width)]);
   if (part === 'mlp') {
-    g.output('activations', hiddenChannels(scope, rows, block).hidden, 'float', ['rows', 'features']);
+    g.output('activations', hiddenChannels(scope, rows, block).activations, 'float', ['rows', 'features']);
     return g;
   }
   const rotary = config.rope ? { rotary: rotaryTables(g, config, config.rope.theta) } : {};
@@ -28,7 +28,7 @@ export function halfBlockGraph(
     ? g.op('Reshape', [g.input('sizes', 'float', ['images', 'tokens']), g.ints(-1, 1)])
     : undefined;
   const stream = { rows, tokens: dimension(1), ...rotary, ...(sizes && { sizes }) };
-  const { context } = attentionContext(scope, stream, block, null);
-  g.output('activations', context, 'float', ['rows', 'features']);
+  const { activations } = attention(scope, stream, block, null);
+  g.output('activations', activations, 'float', ['rows', 'features']);
   return g;
 }
