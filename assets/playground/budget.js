@@ -63,16 +63,16 @@ const tidy = (value) => Number(value.toPrecision(value < 10 ? 2 : 3));
 
 const atLeast = {
   label: 'Least fidelity',
-  note: 'The fastest level whose embeddings are at least this close to the full network’s.',
+  note: 'The cheapest level whose embeddings are at least this close to the full network’s.',
   start: () => 0.9,
   unit: () => 'mean cosine, at least',
   // Half of the slider for the last tenth, where the differences matter.
   read: (at) => Math.round(1000 * (at < 0.5 ? 0.4 + at : 0.8 + at * 0.2)) / 1000,
   write: (value) => clamp(value < 0.9 ? value - 0.4 : (value - 0.8) / 0.2),
   show: (value) => fidelity(value),
-  // A target that cannot be met makes the fastest level run that keeps the floor.
-  header: (value) => `fidelity=${value}, latency=1`,
-  client: (value) => ({ fidelity: value, latency: 1 }),
+  // A floor that is alone means the cheapest level that keeps it.
+  header: (value) => `fidelity=${value}`,
+  client: (value) => ({ fidelity: value }),
   tick: (level) => level.fidelity,
 };
 

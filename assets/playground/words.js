@@ -55,7 +55,7 @@ export function because(answer, ladder, { kind, value }) {
   switch (answer.limitedBy) {
     case 'none':
       return kind === 'fidelity' && value < 1
-        ? 'The budget allows the most faithful level, and here it is also the fastest that is faithful enough.'
+        ? `The cheapest level with a fidelity of at least ${fidelity(value)}.`
         : 'Nothing held it back: this is the most faithful level there is.';
     case 'flops': {
       const next = nextBetter(answer, ladder, ({ flops }) => flops > (ladder[answer.level]?.flops ?? 0));
@@ -64,7 +64,6 @@ export function because(answer, ladder, { kind, value }) {
         : 'Better levels take more FLOPs.';
     }
     case 'latency': {
-      if (kind === 'fidelity') return `The fastest level with a fidelity of at least ${fidelity(value)}.`;
       const next = nextBetter(answer, ladder, ({ predicted_ms: time }) => time !== undefined);
       return next
         ? `The next better level, ${named(next)}, would take the engine ${ms(next.predicted_ms)}: with decoding, too long.`

@@ -7,6 +7,9 @@ export interface Term {
   readonly strict: boolean;
 }
 
+/** Which of the levels that satisfy all terms: the most faithful, or the one that takes the engine least. */
+export type Aim = 'best' | 'cheapest';
+
 /** What a request may spend. Absent terms do not bind. */
 export interface Budget {
   /** Target for the server's own time, queue wait included, ms. */
@@ -21,9 +24,11 @@ export interface Budget {
   readonly fidelity?: Term;
   /** After this many ms the answer is worthless. */
   readonly deadline?: Term;
+  /** @default 'cheapest' where `fidelity` is the only term, otherwise 'best' */
+  readonly aim?: Aim;
 }
 
-export type TermName = keyof Budget;
+export type TermName = Exclude<keyof Budget, 'aim'>;
 
 const milliseconds = z.number().positive().max(86_400_000);
 const share = z.number().positive().max(1);
@@ -38,41 +43,48 @@ export const TERM_VALUES = {
   deadline: milliseconds,
 } as const satisfies Record<TermName, z.ZodType<number>>;
 
-const term = (value: z.ZodType<number>) =>
-  z.union([value, z.strictObject({ value, strict: z.boolean().default(false) })]).optional();
+export const TERM_NAMES = Object.keys(TERM_VALUES) as readonly TermName[]; // its keys
 
-/** `compute_budget` of a JSON body. Unknown keys are ignored, as in the header. */
-export const ComputeBudgetSchema = z.object({
-  latency: term(TERM_VALUES.latency).describe('Target for the server time, ms'),
-  flops: term(TERM_VALUES.flops).describe("Share of the full network's FLOPs, at most"),
-  gflops: term(TERM_VALUES.gflops).describe('GFLOPs per image, at most'),
-  level: term(TERM_VALUES.level).describe('Exactly this level'),
-  fidelity: term(TERM_VALUES.fidelity).describe('Never a level with less published fidelity'),
-  deadline: term(TERM_VALUES.deadline).describe('After this many ms the answer is worthless'),
-});
-export type ComputeBudgetBody = z.infer<typeof ComputeBudgetSchema>;
+export const AIMS: readonly Aim[] = ['best', 'cheapest'];
 
-/** The body's budget in the form that the planner takes. */
-export function budgetFromBody(body: ComputeBudgetBody | undefined): Budget {
-  const budget: Partial<Record<TermName, Term>> = {};
-  for (const [name, value] of Object.entries(body ?? {})) {
-    if (value !== undefined)
-      budget[name as TermName] = typeof value === 'number' ? { value, strict: false } : value; // schema keys
-  }
-  return budget;
+export const isTermName = (word: string): word is TermName => Object.hasOwn(TERM_VALUES, word);
+export const isAim = (word: unknown): word is Aim => AIMS.some((aim) => aim === word);
+
+/** The aim of a budget that may name none. A floor alone says what is enough, so more would be waste. */
+export function aimOf(budget: Budget): Aim {
+  if (budget.aim) return budget.aim;
+  const terms = TERM_NAMES.filter((name) => budget[name]);
+  return terms.length === 1 && budget.fidelity ? 'cheapest' : 'best';
 }
 
-/** Header and body together: of each term the tighter one; strict if either is. */
+/** Header and body together: of each term the tighter one; strict if either is; the cheaper aim. */
 export function tightest(a: Budget, b: Budget): Budget {
-  const budget: Partial<Record<TermName, Term>> = { ...a };
-  for (const [key, term] of Object.entries(b) as [TermName, Term][]) {
-    const other = a[key];
-    if (!other) {
-      budget[key] = term;
-      continue;
-    }
-    const value = key === 'fidelity' ? Math.max(other.value, term.value) : Math.min(other.value, term.value);
-    budget[key] = { value, strict: other.strict || term.strict };
+  const budget: Partial<Record<TermName, Term>> = {};
+  for (const name of TERM_NAMES) {
+    const term = tighter(name, a[name], b[name]);
+    if (term) budget[name] = term;
   }
-  return budget;
+  const aim = a.aim === 'cheapest' ? a.aim : (b.aim ?? a.aim);
+  return { ...budget, ...(aim && { aim }) };
+}
+
+function tighter(name: TermName, a: Term | undefined, b: Term | undefined): Term | undefined {
+  if (!a || !b) return a ?? b;
+  const value = name === 'fidelity' ? Math.max(a.value, b.value) : Math.min(a.value, b.value);
+  return { value, strict: a.strict || b.strict };
+}
+
+/** A budget as the header's text, which means the same when it is read again. */
+export function formatBudget(budget: Budget): string {
+  const terms = TERM_NAMES.flatMap((name) => {
+    const term = budget[name];
+    return term ? [`${name}=${formatNumber(term.value)}${term.strict ? ';strict' : ''}`] : [];
+  });
+  return [...terms, ...(budget.aim ? [`aim=${budget.aim}`] : [])].join(', ');
+}
+
+/** All digits of a number, without an exponent. */
+export function formatNumber(value: number): string {
+  const text = String(value);
+  return text.includes('e') ? value.toFixed(20).replace(/\.?0+$/, '') : text;
 }

@@ -1,5 +1,6 @@
-export type { Budget, ComputeBudgetBody, Term, TermName } from './budget.ts';
-export { budgetFromBody, ComputeBudgetSchema, tightest } from './budget.ts';
+export { budgetFromBody, ComputeBudgetSchema } from './body.ts';
+export type { Aim, Budget, Term, TermName } from './budget.ts';
+export { aimOf, formatBudget, tightest } from './budget.ts';
 export { parseBudgetHeader } from './header.ts';
 export type { ProfileEntry, StoredProfile } from './latency-profile.ts';
 export { LatencyProfile, StoredProfileSchema } from './latency-profile.ts';

@@ -1,7 +1,7 @@
 import type { Ladder, Precision } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
-import type { Budget } from './budget.ts';
-import { ceilingsOf, floorOf, type TierBounds } from './tier-bounds.ts';
+import { aimOf, type Budget } from './budget.ts';
+import { ceilingsOf, floorOf, type TierBounds, within } from './tier-bounds.ts';
 
 /** What held a request back from the best level; `none` when nothing did. */
 export type LimitedBy = 'none' | 'latency' | 'flops' | 'level' | 'tier' | 'pressure' | 'loading';
@@ -50,7 +50,8 @@ interface Candidate extends Omit<Plan, 'limitedBy'> {
 type Reason = Exclude<LimitedBy, 'none'>;
 
 /**
- * Chooses the level of best published fidelity that the budget, the tier and the moment allow.
+ * Chooses the level of best published fidelity that the budget, the tier and the moment allow; of `aim=cheapest`, and where a
+ * fidelity is all that is asked for, the one that takes the engine least.
  *
  * `flops`, `gflops`, `level` and `fidelity` bind always. `latency` is a target, and a `deadline` one for the choice: where it
  * cannot be met the fastest level that keeps the other terms runs, unless it is `;strict`. Pressure and the tier's ceiling
@@ -81,6 +82,9 @@ export function plan(budget: Budget, context: PlanContext): Plan {
   // What no wait caused cannot be cured by trying again: the terms contradict each other.
   if (latency?.strict && !kept.some(({ predicted }) => predicted + elapsed - waited <= latency.value))
     throw unsatisfiable(budget, context, all, kept);
+  // What is cheapest is so by choice: nothing held it back.
+  if (aimOf(budget) === 'cheapest')
+    return { ...published(fastest(inTime.length > 0 ? inTime : kept)), limitedBy: 'none' };
   const chosen = inTime.length > 0 ? best(inTime) : fastest(kept);
   return { ...published(chosen), limitedBy: limitedBy(chosen, all, [...hard, ...timed], context) };
 }
@@ -115,13 +119,10 @@ function bounds(budget: Budget, context: PlanContext, all: readonly Candidate[])
   const { tier, loaded } = context;
   const list: Bound[] = [{ reason: 'loading', holds: ({ level }) => level <= loaded }];
   const { level, flops, gflops } = budget;
-  // A share from the ladder, printed with three digits and sent back, must find its level again.
-  const slack = 5e-4;
   if (level) list.push({ reason: 'level', holds: (candidate) => candidate.level === level.value });
-  if (flops) list.push({ reason: 'flops', holds: (candidate) => candidate.flops <= flops.value + slack });
-  if (gflops)
-    list.push({ reason: 'flops', holds: (candidate) => candidate.gflops <= gflops.value * (1 + slack) });
-  const ceilings = ceilingsOf(tier?.ceiling, all, slack);
+  if (flops) list.push({ reason: 'flops', holds: (candidate) => within(candidate.flops, flops.value) });
+  if (gflops) list.push({ reason: 'flops', holds: (candidate) => within(candidate.gflops, gflops.value) });
+  const ceilings = ceilingsOf(tier?.ceiling, all);
   for (const holds of ceilings) list.push({ reason: 'tier', holds });
   // The caller's own FLOP ceiling may lie below the tier's floor: the floor is a promise to the caller, who waives it.
   if (tier?.floor && !flops && !gflops && !level) {

@@ -14,15 +14,24 @@ interface Rung {
 type Test = (rung: Rung) => boolean;
 
 /**
+ * Whether a cost is within a limit. A limit of at most three digits is compared with the cost as it is printed, in three: what
+ * the ladder says and is sent back finds its level again. A limit with more digits is taken at its word.
+ */
+export function within(cost: number, limit: number): boolean {
+  return cost <= limit || (threeDigits(limit) === limit && threeDigits(cost) <= limit);
+}
+
+const threeDigits = (value: number): number => Number(value.toFixed(3));
+
+/**
  * The tests of a tier's ceilings. Whatever a fidelity ceiling says, the least faithful rung is below it: a tier gets
  * something of every ladder.
- * @param slack of a share that was printed
  */
-export function ceilingsOf(ceiling: TierBounds['ceiling'], all: readonly Rung[], slack: number): Test[] {
+export function ceilingsOf(ceiling: TierBounds['ceiling'], all: readonly Rung[]): Test[] {
   const { level, flops, fidelity } = ceiling ?? {};
   const tests: Test[] = [];
   if (level !== undefined) tests.push((rung) => rung.level <= level);
-  if (flops !== undefined) tests.push((rung) => rung.flops <= flops + slack);
+  if (flops !== undefined) tests.push((rung) => within(rung.flops, flops));
   if (fidelity !== undefined) {
     const most = Math.max(fidelity, Math.min(...all.map((rung) => rung.fidelity)));
     tests.push((rung) => rung.fidelity <= most);

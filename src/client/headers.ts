@@ -8,6 +8,7 @@ export function budgetHeader({
   level,
   fidelity,
   deadline,
+  aim,
   strict,
 }: EmbedOptions): string {
   const terms = { flops, gflops, level, fidelity, deadline };
@@ -15,11 +16,15 @@ export function budgetHeader({
     value === undefined ? [] : [`${name}=${number(value)}`],
   );
   if (latency !== undefined) list.push(`latency=${number(latency)}${strict ? ';strict' : ''}`);
+  if (aim !== undefined) list.push(`aim=${aim}`);
   return list.join(', ');
 }
 
-/** Structured fields take three decimals. */
-const number = (value: number): string => String(Number(value.toFixed(3)));
+/** All digits, without an exponent. */
+function number(value: number): string {
+  const text = String(value);
+  return text.includes('e') ? value.toFixed(20).replace(/\.?0+$/, '') : text;
+}
 
 /** `Compute-Applied` as members. */
 export function readApplied(header: string) {

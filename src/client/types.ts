@@ -11,6 +11,8 @@ export interface EmbedOptions {
   readonly fidelity?: number;
   /** After so many ms the answer is worthless. */
   readonly deadline?: number;
+  /** The best or the cheapest of the levels that satisfy the terms. @default 'cheapest' where `fidelity` is alone, otherwise 'best' */
+  readonly aim?: 'best' | 'cheapest';
   /** Fail rather than exceed the latency target. @default false */
   readonly strict?: boolean;
   readonly model?: string;

@@ -1,4 +1,4 @@
-import type { Budget, Term } from '../budget/index.ts';
+import { type Budget, formatBudget, type Term } from '../budget/index.ts';
 import type { Seen } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Fetcher } from './bindings.ts';
@@ -91,7 +91,7 @@ function forwardedHeaders(request: Request, budget: Budget, requestId: string): 
   for (const name of OF_THE_CONNECTION) headers.delete(name);
   headers.set('X-Request-Id', requestId);
   headers.set('Via', '1.1 concertina');
-  const text = serializeBudget(budget);
+  const text = formatBudget(budget);
   if (text !== '') headers.set('Compute-Budget', text);
   return headers;
 }
@@ -121,14 +121,4 @@ function remaining(budget: Budget, { firstByte, bodyComplete, now }: Instants): 
     ...(deadline && { deadline: less(deadline, firstByte) }),
     ...(latency && { latency: less(latency, bodyComplete) }),
   };
-}
-
-/** A budget as the header's dictionary (RFC 9651): three decimals at most, times rounded down. */
-export function serializeBudget(budget: Budget): string {
-  return Object.entries(budget)
-    .map(([name, { value, strict }]: [string, Term]) => {
-      const number = name === 'fidelity' ? Math.ceil(value * 1000) / 1000 : Math.floor(value * 1000) / 1000;
-      return `${name}=${Math.max(LEAST_MS, number)}${strict ? ';strict' : ''}`;
-    })
-    .join(', ');
 }

@@ -1,4 +1,4 @@
-import { type Budget, type Plan, plan } from '../budget/index.ts';
+import { aimOf, type Budget, type Plan, plan } from '../budget/index.ts';
 import { isProblem, type ProblemCode } from '../problem/index.ts';
 import { boundsOf, type ServedModel, type Tier } from '../serving/index.ts';
 import { needsNative } from '../vit/web/index.ts';
@@ -54,16 +54,23 @@ function beyond({ model, budget, tier, uploaded, elapsed }: Work): 'level' | 'la
   const latency = budget.latency?.value ?? tier.latency;
   let best: Plan;
   try {
-    best = plan(latency === undefined ? budget : { ...budget, latency: { value: latency, strict: false } }, {
-      ladder: model.ladder,
-      precisions: model.precisions,
-      loaded: model.ladder.length - 1,
-      predict: (level, precision) => model.predict(level, precision),
-      upper: (level, precision) => model.upper(level, precision),
-      uploaded,
-      elapsed,
-      tier: boundsOf(tier),
-    });
+    best = plan(
+      {
+        ...budget,
+        aim: aimOf(budget),
+        ...(latency !== undefined && { latency: { value: latency, strict: false } }),
+      },
+      {
+        ladder: model.ladder,
+        precisions: model.precisions,
+        loaded: model.ladder.length - 1,
+        predict: (level, precision) => model.predict(level, precision),
+        upper: (level, precision) => model.upper(level, precision),
+        uploaded,
+        elapsed,
+        tier: boundsOf(tier),
+      },
+    );
   } catch (error) {
     if (isProblem(error)) return undefined; // no level of the ladder satisfies it: the scheduler says why
     throw error;

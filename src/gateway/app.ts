@@ -39,6 +39,7 @@ export function createGateway(
         'Authorization',
         'Content-Type',
         'Compute-Budget',
+        'X-Compute-Budget',
         'X-Request-Id',
         'X-Api-Key',
         'traceparent',

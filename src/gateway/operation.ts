@@ -58,7 +58,7 @@ const EMBED_PROBLEMS: readonly ProblemCode[] = [
 ];
 
 const BUDGET =
-  'What this request may spend, as an RFC 9651 dictionary: `latency=40, flops=0.7`. Keys: `latency` (ms, a target; `;strict` makes it a bound), `flops` (share of the full network, 0 to 1), `gflops`, `level`, `fidelity` (a floor), `deadline` (ms). Several ceilings: the tightest wins.';
+  'What this request may spend, as an RFC 9651 dictionary: `latency=40, flops=0.7`. Keys: `latency` (ms, a target; `;strict` makes it a bound), `flops` (share of the full network, 0 to 1), `gflops`, `level`, `fidelity` (a floor), `deadline` (ms), `aim` (`best` or `cheapest` of what satisfies the others; `cheapest` if `fidelity` is alone). Several ceilings: the tightest wins. What is not understood is refused. `X-Compute-Budget` is the same.';
 const APPLIED =
   'What was run: `level=6, flops=0.704, fidelity=0.981, predicted=21.8, limited-by=latency`. `limited-by` is one of `none`, `latency`, `flops`, `level`, `tier`, `pressure`, `loading`.';
 

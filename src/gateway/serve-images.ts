@@ -75,10 +75,13 @@ async function openAll(images: readonly ImageItem[], signal: AbortSignal): Promi
   );
 }
 
-/** The budget of the header and of the body together: the tightest of each term. */
+/** The header, and the same under a name that proxies pass on. */
+const BUDGET_HEADERS = ['Compute-Budget', 'X-Compute-Budget'];
+
+/** The budget of the headers and of the body together: the tightest of each term. */
 function requestBudget(c: Context<GatewayEnvironment>, inBody: Budget = {}): Budget {
-  const header = c.req.header('Compute-Budget');
-  return tightest(header ? parseBudgetHeader(header) : {}, inBody);
+  const budgets = BUDGET_HEADERS.map((name) => parseBudgetHeader(c.req.header(name) ?? ''));
+  return budgets.reduce(tightest, inBody);
 }
 
 function checkCount(count: number, { inputs }: Limits): void {

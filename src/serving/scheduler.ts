@@ -1,4 +1,4 @@
-import { type Budget, type Plan, plan } from '../budget/index.ts';
+import { aimOf, type Budget, type Plan, plan } from '../budget/index.ts';
 import type { Precision } from '../checkpoint/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import type { Clock } from './clock.ts';
@@ -353,10 +353,11 @@ function insertByDue(queue: Waiting[], waiting: Waiting): void {
   queue.splice(at, 0, waiting);
 }
 
+/** The tier's latency target is no term of the caller's: it does not change what they aim at. */
 function withDefaults(budget: Budget, tier: Tier): Budget {
-  return budget.latency || tier.latency === undefined
-    ? budget
-    : { ...budget, latency: { value: tier.latency, strict: false } };
+  const latency =
+    budget.latency ?? (tier.latency === undefined ? undefined : { value: tier.latency, strict: false });
+  return { ...budget, aim: aimOf(budget), ...(latency && { latency }) };
 }
 
 /** When the answer becomes worthless, on the clock; infinite without a deadline. */

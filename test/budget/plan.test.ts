@@ -190,6 +190,49 @@ describe('the choice of a level', () => {
     expect(plan({ flops: term(0.6) }, context({ ladder: uneven, predict, loaded: 2 })).level).toBe(0);
   });
 
+  it('is the cheapest that keeps a fidelity, where that is all that is asked for', () => {
+    expect(chosen({ fidelity: term(0.9) })).toEqual([2, 'none']);
+    expect(chosen({ fidelity: term(0.951) })).toEqual([3, 'none']);
+    expect(chosen({ fidelity: term(0.5) })).toEqual([0, 'none']);
+    // Not below the tier's floor, and not before what is needed has been loaded.
+    expect(chosen({ fidelity: term(0.5) }, { tier: { floor: { fidelity: 0.8 } } })).toEqual([1, 'none']);
+    expect(refusal({ fidelity: term(0.9) }, { loaded: 1 })).toMatchObject({ code: 'not-ready' });
+  });
+
+  it('is the cheapest or the best of what satisfies the terms, as the aim says', () => {
+    expect(chosen({ fidelity: term(0.9), aim: 'best' })).toEqual([3, 'none']);
+    expect(chosen({ fidelity: term(0.7), flops: term(0.75) })).toEqual([2, 'flops']);
+    expect(chosen({ fidelity: term(0.7), flops: term(0.75), aim: 'cheapest' })).toEqual([1, 'none']);
+    expect(chosen({ fidelity: term(0.7), latency: term(80), aim: 'cheapest' })).toEqual([1, 'none']);
+    expect(chosen({ aim: 'cheapest' })).toEqual([0, 'none']);
+    expect(chosen({ aim: 'cheapest' }, { tier: { floor: { level: 2 } } })).toEqual([2, 'none']);
+    expect(chosen({ aim: 'best' })).toEqual([3, 'none']);
+  });
+
+  it('is cheapest by the time that it takes the engine: a larger level in int8 may be', () => {
+    const both = ladder.map((entry) => ({
+      ...entry,
+      fidelity: { ...entry.fidelity, int8: { mean: entry.fidelity.fp32.mean - 0.01, p5: 0 } },
+    }));
+    const found = plan(
+      { fidelity: term(0.93) },
+      context({
+        ladder: both,
+        precisions: ['fp32', 'int8'],
+        predict: (index, precision) => (precision === 'int8' ? 40 : 100) * (both[index]?.share ?? 0),
+      }),
+    );
+    expect(found).toMatchObject({ level: 2, precision: 'int8', fidelity: 0.94, predicted: 30 });
+  });
+
+  it('takes a share with more digits than it prints at its word', () => {
+    const close = [level(0.5004, 0.9), level(1, 1)];
+    const here = context({ ladder: close, loaded: 1, predict: () => 1 });
+    expect(plan({ flops: term(0.5) }, here).level).toBe(0);
+    expect(refusal({ flops: term(0.5003) }, here)).toMatchObject({ code: 'budget-unsatisfiable' });
+    expect(plan({ flops: term(0.5004) }, here).level).toBe(0);
+  });
+
   it('accepts the share that it prints', () => {
     const thirds = [level(1 / 3, 0.7), level(2 / 3, 0.9), level(1, 1)];
     for (const [index, { share }] of thirds.entries()) {

@@ -35,6 +35,20 @@ describe('the typed client', () => {
     expect(await client.embed(image, { flops: 0.62222, dimensions: 2 })).toMatchObject({
       limitedBy: 'flops',
     });
+    // Of fidelity 0.6, 0.9 and 1: a floor alone is kept by the cheapest.
+    expect(await client.embed(image, { fidelity: 0.9005 })).toMatchObject({ level: 2, limitedBy: 'none' });
+    let sent = '';
+    const listening = new ConcertinaClient({
+      baseUrl: server.url,
+      fetch: async (url, init) => {
+        sent = new Headers(init?.headers).get('Compute-Budget') ?? '';
+        return await fetch(url, init);
+      },
+    });
+    await listening
+      .embed(image, { latency: 5000, flops: 1, fidelity: 0.69999, gflops: 1.5e-7, aim: 'cheapest' })
+      .catch(() => {});
+    expect(sent).toBe('flops=1, gflops=0.00000015, fidelity=0.69999, latency=5000, aim=cheapest');
     await expect(client.embed(image, { latency: 0.001, strict: true })).rejects.toMatchObject({
       code: 'budget-unsatisfiable',
       status: 422,

@@ -253,7 +253,11 @@ describe('the budget', () => {
 
   it('in the body means the same as in the header', async () => {
     const send = (budget: object) => json({ input: dataUri(image), compute_budget: budget });
-    expect(applied(await send({ flops: 0.9, colour: 'red' }))).toMatchObject({ 'limited-by': 'flops' });
+    expect(applied(await send({ flops: 0.9, level: null }))).toMatchObject({ 'limited-by': 'flops' });
+    expect(await problem(await send({ flops: 0.9, colour: 'red' }))).toMatchObject({
+      code: 'malformed-budget',
+      path: 'compute_budget.colour',
+    });
     const strict = { value: 0.001, strict: true };
     expect((await problem(await send({ latency: strict }))).code).toBe('budget-unsatisfiable');
     expect((await problem(await send({ fidelity: 0.95, level: 0 }))).code).toBe('budget-unsatisfiable');

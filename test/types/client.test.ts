@@ -1,5 +1,5 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import type { ComputeBudgetBody, LimitedBy as ServerLimitedBy } from '../../src/budget/index.ts';
+import type { Budget, LimitedBy as ServerLimitedBy } from '../../src/budget/index.ts';
 import type { Precision as ServerPrecision } from '../../src/checkpoint/index.ts';
 import {
   ConcertinaClient,
@@ -33,7 +33,7 @@ describe('the types of the client', () => {
   });
 
   it('have every term of a budget, and only those', () => {
-    expectTypeOf<keyof ComputeBudgetBody>().toEqualTypeOf<
+    expectTypeOf<keyof Budget>().toEqualTypeOf<
       Exclude<keyof EmbedOptions, 'strict' | 'model' | 'dimensions' | 'normalize' | 'signal'>
     >();
     expectTypeOf<EmbedOptions['latency']>().toEqualTypeOf<number | undefined>();

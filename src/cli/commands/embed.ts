@@ -29,7 +29,10 @@ export function embed(console: Console): Command {
     .argument('<images...>', 'files, or folders that are searched')
     .addOption(storeOption())
     .option('--model <id>', 'name of the model (default: the only one)')
-    .option('--budget <terms>', 'as in the Compute-Budget header: "flops=0.7" or "latency=20, fidelity=0.9"')
+    .option(
+      '--budget <terms>',
+      'as in the Compute-Budget header: "flops=0.7", "fidelity=0.95" or "flops=0.8, aim=cheapest"',
+    )
     .option('--out <file>', 'write JSON lines here instead of standard output')
     .option('--no-normalize', 'embeddings as the network gives them, not scaled to length 1')
     .addOption(deviceOption())

@@ -1,6 +1,12 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { ComputeBudgetSchema } from '../../budget/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { parseBoundedJson } from '../bounded-json.ts';
+
+const { $schema: _, ...budgetJsonSchema } = z.toJSONSchema(ComputeBudgetSchema, { io: 'input' });
+
+/** `compute_budget` in a body: described by its schema, and read by `budgetFromBody`, which knows what was meant. */
+export const budgetMember = z.unknown().meta(budgetJsonSchema).optional();
 
 /** What a dialect's JSON bodies look like, for messages. */
 export interface JsonBody<S extends z.ZodType> {
@@ -11,7 +17,7 @@ export interface JsonBody<S extends z.ZodType> {
   readonly expected: string;
 }
 
-/** @throws Problem('malformed-body'), or ('malformed-budget') for a budget that is not one */
+/** @throws Problem('malformed-body') */
 export function parseJson<S extends z.ZodType>(
   bytes: Uint8Array,
   { schema, example, expected }: JsonBody<S>,
@@ -33,13 +39,6 @@ export function parseJson<S extends z.ZodType>(
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
-  const budget = issues.find(({ path }) => /^compute_budget\b/.test(path));
-  if (budget)
-    throw new Problem(
-      'malformed-budget',
-      `${budget.path}: ${budget.message}. A budget looks like {"latency": 40, "flops": 0.7}, or {"latency": {"value": 40, "strict": true}}.`,
-      { path: budget.path },
-    );
   throw new Problem(
     'malformed-body',
     `${issues[0]?.path || 'The body'}: ${issues[0]?.message}. Expected ${expected}.`,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { budgetFromBody, ComputeBudgetSchema } from '../../budget/index.ts';
+import { budgetFromBody } from '../../budget/index.ts';
 import type { EmbeddedImage } from '../embed-images.ts';
 import { decimals, encodeBase64 } from '../image-input.ts';
 import { embedOperation, ref } from '../operation.ts';
@@ -7,7 +7,7 @@ import { ErrorSchema, problemBody } from '../problem-response.ts';
 import type { Route } from '../route.ts';
 import { imageRoute } from '../serve-images.ts';
 import type { Asked, Dialect } from './dialect.ts';
-import { acceptJson, parseJson } from './json-body.ts';
+import { acceptJson, budgetMember, parseJson } from './json-body.ts';
 
 const image = z
   .union([z.string(), z.strictObject({ image: z.string() })])
@@ -25,7 +25,7 @@ const EmbeddingsRequestSchema = z.object({
     .optional()
     .describe('The first so many principal components of the embedding'),
   normalize: z.boolean().default(true).describe('Scale every embedding to length 1'),
-  compute_budget: ComputeBudgetSchema.optional(),
+  compute_budget: budgetMember,
   user: z.string().optional(),
 });
 

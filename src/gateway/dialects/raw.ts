@@ -1,4 +1,4 @@
-import { budgetFromBody, type ComputeBudgetBody, ComputeBudgetSchema } from '../../budget/index.ts';
+import { type Budget, budgetFromBody } from '../../budget/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { parseBoundedJson } from '../bounded-json.ts';
 import { decimals, littleEndian } from '../image-input.ts';
@@ -164,7 +164,7 @@ async function readForm(bytes: Uint8Array<ArrayBuffer>, type: string, head: Head
     images,
     model: fields.get('model') ?? head.query('model'),
     vector: vectorOf((name) => fields.get(name) ?? head.query(name)),
-    budget: budgetFromBody(budgetField(fields.get('compute_budget'))),
+    budget: budgetField(fields.get('compute_budget')),
     several: true,
   };
 }
@@ -196,19 +196,23 @@ function vectorOf(field: (name: string) => string | undefined): AskedRaw['vector
   return { dimensions: whole(field('dimensions')), normalize: flag(field('normalize')) };
 }
 
-function budgetField(text: string | undefined): ComputeBudgetBody | undefined {
+/** JSON, or the header's text. */
+function budgetField(text: string | undefined): Budget | undefined {
   if (text === undefined) return undefined;
+  if (!text.trimStart().startsWith('{')) return budgetFromBody(text);
+  let budget: unknown;
   try {
-    return ComputeBudgetSchema.parse(parseBoundedJson(new TextEncoder().encode(text)));
+    budget = parseBoundedJson(new TextEncoder().encode(text));
   } catch (cause) {
     if (isProblem(cause)) throw cause;
     throw new Problem(
       'malformed-budget',
-      'The field compute_budget is not a budget. It looks like {"latency": 40, "flops": 0.7}.',
-      { position: 0 },
+      'compute_budget: it is not JSON. A budget looks like {"latency": 40, "flops": 0.7}.',
+      { path: 'compute_budget' },
       { cause },
     );
   }
+  return budgetFromBody(budget);
 }
 
 function whole(text: string | undefined): number | undefined {
