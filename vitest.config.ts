@@ -9,7 +9,7 @@ export default defineConfig({
       'test/workerd/**',
       'test/webgpu/**',
       'test/serving/budgets.test.ts',
-      'node_modules/**',
+      '**/node_modules/**',
     ],
     testTimeout: 60_000,
     hookTimeout: 120_000,

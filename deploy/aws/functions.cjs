@@ -32,12 +32,14 @@ module.exports.readTiers = readTiers;
 module.exports.functions = async ({ resolveVariable }) => {
   const image = await resolveVariable('param:image');
   const stage = await resolveVariable('sls:stage');
+  const wanted = await resolveVariable('param:models');
+  const models = wanted === '' ? {} : { CONCERTINA_MODELS: wanted };
   const functions = {};
   for (const { name, tier, scaling } of await readTiers(resolveVariable)) {
     functions[`gateway-${name}`] = {
       name: `concertina-${stage}-${name}`,
       description: `Embeddings for the ${name} tier`,
-      image: { uri: image, command: ['dist/functions/gateway.lambda.handler'] },
+      image: { uri: image, command: ['dist/functions/lambda/gateway.handler'] },
       memorySize: scaling.memoryMb,
       timeout: TIMEOUT_SECONDS,
       ephemeralStorageSize: 1024,
@@ -46,6 +48,9 @@ module.exports.functions = async ({ resolveVariable }) => {
         CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
         CONCERTINA_TIER: name,
         CONCERTINA_BASE_PATH: `/${name}`,
+        // Without a key nothing is answered but probes.
+        CONCERTINA_EXPOSE: 'none',
+        ...models,
         NODE_OPTIONS: '--enable-source-maps',
       },
       events: [{ httpApi: { method: '*', path: `/${name}/{proxy+}` } }],
@@ -60,13 +65,15 @@ module.exports.functions = async ({ resolveVariable }) => {
     functions[`gateway-${name}-stream`] = {
       name: `concertina-${stage}-${name}-stream`,
       description: `Large batches for the ${name} tier, streamed`,
-      image: { uri: image, command: ['dist/functions/gateway.lambda.stream'] },
+      image: { uri: image, command: ['dist/functions/lambda/gateway.stream'] },
       memorySize: scaling.memoryMb,
       timeout: 300,
       environment: {
         CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' },
         CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
         CONCERTINA_TIER: name,
+        CONCERTINA_EXPOSE: 'none',
+        ...models,
       },
       // A function URL streams up to 200 MB; it is signed (IAM), because it stands beside the API, not behind it.
       url: { authorizer: 'aws_iam', invokeMode: 'RESPONSE_STREAM' },
@@ -79,7 +86,7 @@ module.exports.functions = async ({ resolveVariable }) => {
   functions.bulk = {
     name: `concertina-${stage}-bulk`,
     description: 'Embeds one batch of objects for the bulk state machine',
-    image: { uri: image, command: ['dist/functions/bulk.lambda.handler'] },
+    image: { uri: image, command: ['dist/functions/lambda/bulk.handler'] },
     memorySize: 7076,
     timeout: 900,
     role: 'BulkFunctionRole',

@@ -14,4 +14,4 @@ COPY --from=build /app/node_modules ${LAMBDA_TASK_ROOT}/node_modules
 COPY --from=build /app/dist ${LAMBDA_TASK_ROOT}/dist
 COPY --from=build /app/deploy/tiers.yaml ${LAMBDA_TASK_ROOT}/deploy/tiers.yaml
 COPY --from=build /app/package.json ${LAMBDA_TASK_ROOT}/package.json
-CMD ["dist/functions/gateway.lambda.handler"]
+CMD ["dist/functions/lambda/gateway.handler"]

@@ -9,7 +9,7 @@ import { EdgeModels } from './models.ts';
 import { Origin } from './origin.ts';
 import { EdgeLimiter } from './rate-limit.ts';
 import { sending } from './sending.ts';
-import { edgeSettings } from './settings.ts';
+import { type EdgeSettings, edgeSettings } from './settings.ts';
 
 export interface EdgeOptions {
   readonly bindings: EdgeBindings;
@@ -41,8 +41,8 @@ export class Edge {
     const clock = systemClock;
     const now = () => clock.now();
     const log = gatewayLog('json', (line) => console.log(line));
-    const { prefix, origin } = settings;
-    const opened = openOrigin(origin, bindings.ORIGIN, now);
+    const { prefix } = settings;
+    const opened = openOrigin(settings, bindings.ORIGIN, now);
     this.#models = new EdgeModels({
       store: r2Store({ bucket: bindings.MODELS, ...(prefix !== undefined && { prefix }) }),
       settings,
@@ -78,8 +78,12 @@ export class Edge {
   }
 }
 
-function openOrigin(address: string | undefined, bound: unknown, now: () => number): Origin | undefined {
+function openOrigin(
+  { origin: address, originSecret: secret }: EdgeSettings,
+  bound: unknown,
+  now: () => number,
+): Origin | undefined {
   const fetcher: Fetcher = isFetcher(bound) ? bound : { fetch: (request) => fetch(request) };
   if (address === undefined && !isFetcher(bound)) return undefined;
-  return new Origin({ address: address ?? BOUND_ORIGIN, fetcher, now });
+  return new Origin({ address: address ?? BOUND_ORIGIN, fetcher, secret, now });
 }

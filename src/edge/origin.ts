@@ -7,11 +7,15 @@ export interface OriginOptions {
   /** Base address; `{tier}` in it stands for the caller's tier. */
   readonly address: string;
   readonly fetcher: Fetcher;
+  /** Goes along in `X-Origin-Secret`: the origin answers nobody without it. */
+  readonly secret?: string | undefined;
   readonly now: () => number;
 }
 
 /** Longest wait for an answer without a deadline: a Lambda function behind an HTTP API has 29 s. */
 const TIMEOUT_MS = 30_000;
+/** A latency target is waited for so many times, but never less than this, ms: late is still better than nothing. */
+const [PATIENCE, LEAST_PATIENCE_MS] = [4, 1000];
 /** Weight of a new measurement of the way there and back. */
 const WAY_RATE = 0.2;
 /** Less than this cannot be said, and is over before it has begun. */
@@ -51,11 +55,12 @@ export class Origin {
         })
       : {};
     const body = read ? read.bytes : request.body;
-    const { address, fetcher, now } = this.#options;
+    const { address, fetcher, secret, now } = this.#options;
     const headers = forwardedHeaders(request, budget, requestId);
+    if (secret !== undefined) headers.set('X-Origin-Secret', secret);
     const { pathname, search } = new URL(request.url);
     const target = address.replaceAll('{tier}', tier) + pathname + search;
-    const limit = AbortSignal.timeout(Math.min(TIMEOUT_MS, budget.deadline?.value ?? TIMEOUT_MS));
+    const limit = AbortSignal.timeout(patience(budget));
     const began = now();
     try {
       const signal = AbortSignal.any([request.signal, limit]);
@@ -84,6 +89,12 @@ export class Origin {
     const way = Math.max(0, took - own.reduce((sum, [, ms]) => sum + Number(ms), 0));
     this.#way = this.#way === 0 ? way : this.#way + WAY_RATE * (way - this.#way);
   }
+}
+
+/** How long an origin is waited for, ms. */
+function patience({ deadline, latency }: Budget): number {
+  const late = latency ? Math.max(LEAST_PATIENCE_MS, PATIENCE * latency.value) : TIMEOUT_MS;
+  return Math.min(TIMEOUT_MS, deadline?.value ?? TIMEOUT_MS, late);
 }
 
 function forwardedHeaders(request: Request, budget: Budget, requestId: string): Headers {

@@ -27,6 +27,8 @@ const VariablesSchema = z.object({
     .optional()
     .transform((text) => (text === '' ? undefined : text?.replace(/\/+$/, '')))
     .refine((text) => text === undefined || /^https?:\/\//.test(text), 'must be an http(s) address'),
+  /** What the origin knows this Worker by (its own `CONCERTINA_ORIGIN_SECRET`); a secret of the Worker. */
+  CONCERTINA_ORIGIN_SECRET: z.string().min(16).optional(),
   /** Memory that the isolate may take, MB. */
   CONCERTINA_MEMORY_MB: number.positive().max(ISOLATE_MB).default(ISOLATE_MB),
   /** Pixels of one picture; each takes 11 bytes while it is decoded, which the model then cannot have. */
@@ -45,6 +47,7 @@ export interface EdgeSettings {
   readonly models: readonly string[] | undefined;
   readonly tiers: Tiers;
   readonly origin: string | undefined;
+  readonly originSecret: string | undefined;
   readonly memoryBytes: number;
   readonly pixels: number;
   readonly bodyBytes: number;
@@ -71,6 +74,7 @@ export function edgeSettings(
     models: data.CONCERTINA_MODELS,
     tiers: parseTiers(parse(data.CONCERTINA_TIERS ?? deployedTiers, { maxAliasCount: 20 })),
     origin: data.CONCERTINA_ORIGIN,
+    originSecret: data.CONCERTINA_ORIGIN_SECRET,
     memoryBytes: data.CONCERTINA_MEMORY_MB * 2 ** 20,
     pixels: data.CONCERTINA_PIXELS,
     bodyBytes: data.CONCERTINA_BODY_BYTES,

@@ -3,9 +3,9 @@ import { cors } from 'hono/cors';
 import type { Problem } from '../problem/index.ts';
 import { EXPOSED_HEADERS } from './answer-headers.ts';
 import type { Gateway, GatewayEnvironment } from './environment.ts';
-import { admit, notFound, observe, onError, varies } from './middleware.ts';
+import { admit, fromOrigin, notFound, observe, onError, varies } from './middleware.ts';
 import { type GatewayOptions, resolveOptions } from './options.ts';
-import { routeTable } from './route-table.ts';
+import { addresses, routeTable } from './route-table.ts';
 import { ROUTES } from './routes.ts';
 
 /** What a browser may do with our pages: everything is our own, nothing is fetched from elsewhere. */
@@ -21,7 +21,7 @@ export function createGateway(
   onInternal: (problem: Problem, requestId: string) => void = () => {},
 ): Gateway {
   const parts = resolveOptions(options);
-  const { basePath = '', assets } = parts;
+  const { basePath = '', assets, expose, originSecret } = parts;
   const app = new Hono<GatewayEnvironment>();
   const offered = ROUTES.flatMap((route) => {
     const handler = route.handler(parts);
@@ -55,12 +55,14 @@ export function createGateway(
   const admitted = admit(parts);
   for (const { route, handler } of offered) {
     const { method, needs, access } = route;
-    const path = basePath + route.path;
-    if (needs === 'budget') app.on(method, path, varies);
-    if (access === 'keyed') app.on(method, path, admitted);
-    app.on(method, path, handler);
+    for (const path of addresses(route, basePath)) {
+      if (needs === 'budget') app.on(method, path, varies);
+      if (access === 'keyed' && originSecret !== undefined) app.on(method, path, fromOrigin(originSecret));
+      if (access === 'keyed') app.on(method, path, admitted);
+      app.on(method, path, handler);
+    }
   }
-  if (assets) {
+  if (assets && expose.includes('playground')) {
     app.get(`${basePath}/*`, async (c, next) => {
       const asset = await assets(c.req.path.slice(basePath.length));
       if (!asset) return await next();

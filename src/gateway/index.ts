@@ -5,7 +5,7 @@ export type { Gateway } from './environment.ts';
 export { DEFAULT_LIMITS, type Limits } from './limits.ts';
 export { type GatewayLog, gatewayLog, type LogFormat } from './log.ts';
 export { type OpenApiDocument, openApiDocument } from './openapi.ts';
-export type { Asset, FetchImage, GatewayOptions } from './options.ts';
+export { type Asset, type FetchImage, type GatewayOptions, PAGES, type Page } from './options.ts';
 export { project, type VectorOptions } from './project.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { Route } from './route.ts';

@@ -82,6 +82,22 @@ export function admit({ scheduler, limiter, tier: only, digest }: GatewayParts) 
   };
 }
 
+/** Refuses what does not come through the proxy that knows the secret. */
+export function fromOrigin(secret: string) {
+  const expected = new TextEncoder().encode(secret);
+  return async function fromOrigin(c: Context<GatewayEnvironment>, next: Next): Promise<void> {
+    const given = new TextEncoder().encode(c.req.header('X-Origin-Secret') ?? '');
+    let difference = given.length ^ expected.length;
+    for (const [at, byte] of expected.entries()) difference |= byte ^ (given[at] ?? 0);
+    if (difference !== 0)
+      throw new Problem(
+        'not-the-front-door',
+        'This gateway answers only what comes through its front door. Use the public address.',
+      );
+    await next();
+  };
+}
+
 /** The tiers without all others than the one served, if it is among them; the same object as long as the tiers are the same. */
 function onlyTier(only: string | undefined): (tiers: Tiers) => Tiers {
   let last: { readonly from: Tiers; readonly to: Tiers } | undefined;

@@ -6,6 +6,10 @@ import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
 import { fetchTransport, type Transport } from './transport.ts';
 
+/** Pages beside the API. `docs`: the reference and `/openapi.json`. */
+export const PAGES = ['metrics', 'docs', 'playground'] as const;
+export type Page = (typeof PAGES)[number];
+
 /** Everything that the application works with; entry points make it for their platform. */
 export interface GatewayOptions {
   readonly registry: ModelRegistry;
@@ -30,6 +34,10 @@ export interface GatewayOptions {
   readonly observers?: readonly ((record: RequestRecord) => void)[];
   /** Makes traces of the requests under `/v1/`. */
   readonly tracer?: Tracer;
+  /** Pages beside the API, which need no key. @default all */
+  readonly expose?: readonly Page[];
+  /** What a proxy in front proves itself with, in `X-Origin-Secret`. Requests under `/v1/` without it are refused. */
+  readonly originSecret?: string;
   /** The metrics page. */
   readonly metrics?: () => Promise<{ readonly body: string; readonly contentType: string }>;
   /** Files of the playground, by path (`/`, `/playground.js`). */
@@ -47,12 +55,13 @@ export interface Asset {
 }
 
 /** The options with their defaults filled in, once. */
-export type GatewayParts = Omit<GatewayOptions, 'limits' | 'transport'> & {
+export type GatewayParts = Omit<GatewayOptions, 'limits' | 'transport' | 'expose'> & {
+  readonly expose: readonly Page[];
   readonly limits: Limits;
   readonly transport: Transport;
 };
 
 export function resolveOptions(options: GatewayOptions): GatewayParts {
-  const { limits, transport = fetchTransport } = options;
-  return { ...options, limits: resolveLimits(limits), transport };
+  const { limits, transport = fetchTransport, expose = PAGES } = options;
+  return { ...options, expose, limits: resolveLimits(limits), transport };
 }

@@ -16,7 +16,7 @@ export interface RouteTable {
 /** @param basePath in front of every path of the list */
 export function routeTable(routes: readonly Route[], basePath = ''): RouteTable {
   const router = new TrieRouter<Route>();
-  for (const route of routes) router.add('ALL', basePath + route.path, route);
+  for (const route of routes) for (const path of addresses(route, basePath)) router.add('ALL', path, route);
   const at = (path: string) => router.match('ALL', path)[0].map(([route]) => route);
   return {
     find: (method, path) => at(path).find((route) => route.method === (method === 'HEAD' ? 'GET' : method)),
@@ -29,4 +29,9 @@ export function routeTable(routes: readonly Route[], basePath = ''): RouteTable 
         .find((suffix) => suffix !== path && at(suffix).length > 0);
     },
   };
+}
+
+/** Where a route is answered. */
+export function addresses({ path, probe }: Route, basePath: string): readonly string[] {
+  return probe && basePath !== '' ? [basePath + path, path] : [basePath + path];
 }

@@ -17,6 +17,8 @@ export interface Route {
   readonly path: string;
   /** `keyed` routes ask for the caller's key and take one request from its rate. */
   readonly access: 'open' | 'keyed';
+  /** Asked of the process itself: answered with the base path, which is a proxy's, and without. */
+  readonly probe?: boolean;
   /** What it cannot do without: nothing, some model, or a budget for images that are embedded. */
   readonly needs: 'nothing' | 'models' | 'budget';
   /** How it is described; routes without it are not part of the documented interface. */

@@ -64,7 +64,7 @@ export class ModelFollower {
   /** Loads the current version until it is enough; the rest streams in behind. */
   async start(): Promise<void> {
     try {
-      await this.#first();
+      await this.#first('at once');
     } catch (error) {
       this.#postpone(error);
       throw error;
@@ -95,7 +95,7 @@ export class ModelFollower {
         if (digest === this.#taken?.digest) return;
         if (!moved && this.#options.clock.now() < this.#notBefore) return;
         if (this.#taken) await this.#swap(digest, this.#taken);
-        else await this.#first();
+        else await this.#first('when it is enough');
         this.#failures = 0;
         this.#noted = '';
       } catch (error) {
@@ -111,6 +111,8 @@ export class ModelFollower {
 
   /** A version that cannot be loaded is not read again at every look. */
   #postpone(error: unknown): void {
+    // It was named before it was published: that is no failure of it.
+    if (!this.#taken && isProblem(error, 'unknown-checkpoint')) return;
     const { clock, log, registry, rereadMs } = this.#options;
     const wait = isPassing(error) ? 0 : backOff(rereadMs, this.#failures++, LONGEST_REREAD_MS);
     this.#notBefore = clock.now() + wait;
@@ -122,8 +124,12 @@ export class ModelFollower {
     this.#noted = note;
   }
 
-  /** Offers the model as soon as its smallest level answers. @returns when it is enough */
-  async #first(): Promise<void> {
+  /**
+   * Takes the model up.
+   * @param offered when: `at once`, its smallest level first; or `when it is enough`, so that a gateway that is ready stays so
+   * @returns when it is enough
+   */
+  async #first(offered: 'at once' | 'when it is enough'): Promise<void> {
     const { store, registry, enough } = this.#options;
     const replaced = new AbortController();
     const signal = AbortSignal.any([this.#stop, replaced.signal]);
@@ -132,14 +138,18 @@ export class ModelFollower {
     // The first bytes are on their way while the engine starts.
     const levels = begun(checkpoint.levels({ signal }));
     const model = await this.#create(checkpoint);
-    await registry.put(model);
+    let shown = offered === 'at once';
+    if (shown) await registry.put(model);
     const first = Promise.withResolvers<void>();
     const settled = Promise.withResolvers<void>();
     this.#rest = settled.promise;
     const all = this.#load(model, checkpoint, signal, {
       levels,
       offered: () => {
-        if (enough(model)) first.resolve();
+        if (!enough(model)) return;
+        if (!shown) void registry.put(model);
+        shown = true;
+        first.resolve();
       },
       // Until then it is the start that has failed.
       goesOn: () => enough(model),

@@ -10,6 +10,7 @@ import {
   type GatewayLog,
   gatewayLog,
   type Limits,
+  type Page,
 } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import {
@@ -47,6 +48,12 @@ export interface ServerOptions {
   readonly device?: OnnxModelOptions['device'] | undefined;
   /** Engine threads. @default one per core */
   readonly workers?: number | undefined;
+  /** Threads of each engine worker for one image. @default 1 */
+  readonly threads?: number | undefined;
+  /** Pages beside the API that are answered without a key. @default all */
+  readonly expose?: readonly Page[] | undefined;
+  /** What a proxy in front proves itself with, in `X-Origin-Secret`; requests under `/v1/` without it are refused. */
+  readonly originSecret?: string | undefined;
   /** What levels are computed in. @default 'auto', every precision that the checkpoint has */
   readonly precision?: PrecisionChoice | undefined;
   /** Which levels have their weights packed in every worker. @default 'auto', by the free memory; on a GPU all */
@@ -88,7 +95,8 @@ export async function createNodeGateway(options: ServerOptions) {
   registry.defaultModel = options.models?.[0];
   const scheduler = new Scheduler(tiers, clock, { hangMs: options.hangMs });
   const metrics = prometheusMetrics(scheduler, registry);
-  const { tier, basePath, limits, fetchImage, device, workers, packing } = options;
+  const { tier, basePath, limits, fetchImage, device, workers, threads, packing, expose, originSecret } =
+    options;
   const checkTier = (among: Tiers) => {
     if (tier !== undefined && !among[tier])
       throw new Problem(
@@ -117,6 +125,7 @@ export async function createNodeGateway(options: ServerOptions) {
     engine: {
       ...(device === undefined ? {} : { device }),
       ...(workers === undefined ? {} : { workers }),
+      ...(threads === undefined ? {} : { threads }),
       ...(packing === undefined ? {} : { packing }),
     },
     precision: options.precision,
@@ -145,6 +154,8 @@ export async function createNodeGateway(options: ServerOptions) {
       ...(limits && { limits }),
       ...(tier !== undefined && { tier }),
       ...(basePath !== undefined && { basePath }),
+      ...(expose && { expose }),
+      ...(originSecret !== undefined && { originSecret }),
       ...(fetchImage && { fetchImage }),
       ...(options.traces &&
         exporter && { tracer: requestTracer(options.traces, (spans) => exporter.add(spans)) }),
@@ -163,7 +174,7 @@ export async function createNodeGateway(options: ServerOptions) {
 /**
  * Starts a gateway. It listens at once (`/livez`), and is returned when every model answers at a level that keeps the floor of
  * every tier served; the rest streams in while it answers.
- * @throws Problem('unknown-checkpoint'), ('invalid-settings'), and what store and engine throw
+ * @throws Problem('invalid-settings'), and what store and engine throw
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { app, loader, scheduler, dispose } = await createNodeGateway(options);

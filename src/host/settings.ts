@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PACKINGS, PRECISIONS } from '../engine/index.ts';
-import { gatewayLog } from '../gateway/index.ts';
+import { gatewayLog, PAGES } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
 import { imageFetcher } from './fetch-image.ts';
@@ -23,6 +23,14 @@ const EnvironmentSchema = z.object({
   CONCERTINA_PRECISION: z.enum(PRECISIONS).optional(),
   CONCERTINA_PACKING: z.enum(['auto', ...PACKINGS]).optional(),
   CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),
+  CONCERTINA_THREADS: z.coerce.number().int().positive().optional(),
+  CONCERTINA_EXPOSE: z
+    .string()
+    .optional()
+    .transform((text) => text?.split(',').flatMap((part) => (part.trim() === 'none' ? [] : [part.trim()])))
+    .pipe(z.array(z.enum(PAGES)).optional()),
+  CONCERTINA_POLL_SECONDS: z.coerce.number().nonnegative().optional(),
+  CONCERTINA_ORIGIN_SECRET: z.string().min(16).optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   HOST: z.string().optional(),
 });
@@ -51,6 +59,11 @@ export async function optionsFromEnvironment(
     precision: settings.CONCERTINA_PRECISION,
     packing: settings.CONCERTINA_PACKING,
     workers: settings.CONCERTINA_WORKERS,
+    threads: settings.CONCERTINA_THREADS,
+    expose: settings.CONCERTINA_EXPOSE,
+    pollMs:
+      settings.CONCERTINA_POLL_SECONDS === undefined ? undefined : 1000 * settings.CONCERTINA_POLL_SECONDS,
+    originSecret: settings.CONCERTINA_ORIGIN_SECRET,
     port: settings.PORT,
     host: settings.HOST,
     traces: traceSettings(environment),

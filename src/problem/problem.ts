@@ -17,6 +17,7 @@ export const PROBLEMS = {
   'unsupported-dimensions': { status: 400, title: 'The checkpoint cannot give that many dimensions' },
   'missing-key': { status: 401, title: 'An API key is required' },
   'unknown-key': { status: 403, title: 'The API key is not known' },
+  'not-the-front-door': { status: 403, title: 'The request did not come through the front door' },
   'url-not-allowed': { status: 403, title: 'The image URL may not be fetched' },
   'unknown-route': { status: 404, title: 'There is nothing at this address' },
   'unknown-model': { status: 404, title: 'There is no such model' },

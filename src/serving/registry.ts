@@ -12,6 +12,8 @@ export class ModelRegistry {
   /** Models of the store that cannot be loaded for now. */
   readonly #failures = new Map<string, LoadingStopped>();
   #default: string | undefined;
+  /** Models that are to be served even if they are not here yet. */
+  expected: readonly string[] = [];
 
   /** The model of requests that name none: the one set here, or the only one. */
   get defaultModel(): string | undefined {
@@ -30,10 +32,11 @@ export class ModelRegistry {
     return [...this.#models.values()];
   }
 
-  /** Whether there are models, and each can answer requests of all these tiers: none gets less than its floor. */
+  /** Whether the models are there, and each can answer requests of all these tiers: none gets less than its floor. */
   ready(tiers: Iterable<Tier>): boolean {
     const wanted = [...tiers];
-    return this.#models.size > 0 && this.all().every((model) => wanted.every((tier) => answers(model, tier)));
+    if (this.#models.size === 0 || this.expected.some((name) => !this.#models.has(name))) return false;
+    return this.all().every((model) => wanted.every((tier) => answers(model, tier)));
   }
 
   /** @throws Problem('unknown-model') naming the models there are, Problem('not-ready'), Problem('loading-stopped') */
@@ -47,10 +50,12 @@ export class ModelRegistry {
           `Model "${wanted}" cannot be loaded: what is stored of it is damaged, or does not run here. It is tried again, ever more seldom, and at once when it is published again.`,
           { retryAfter: RETRY_SECONDS },
         );
-      if (this.#models.size === 0)
-        throw new Problem('not-ready', 'No model has been loaded yet. Try again in a moment.', {
-          retryAfter: 1,
-        });
+      if (this.#models.size === 0 || (wanted !== undefined && this.expected.includes(wanted)))
+        throw new Problem(
+          'not-ready',
+          `${wanted === undefined ? 'No model' : `Model "${wanted}"`} has ${wanted === undefined ? '' : 'not '}been loaded yet. Try again in a moment.`,
+          { retryAfter: 1 },
+        );
       throw new Problem(
         'unknown-model',
         wanted === undefined

@@ -122,7 +122,7 @@ describe('the container images', () => {
     await writeFile(
       program,
       `globalThis.awslambda = { streamifyResponse: (handler) => handler };
-const { handler, stream } = await import('./dist/functions/gateway.lambda.js');
+const { handler, stream } = await import('./dist/functions/lambda/gateway.js');
 console.log(typeof handler, typeof stream);
 process.exit();`,
     );

@@ -3,47 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import type { handler as Handler, stream as Stream } from '../../functions/gateway.lambda.ts';
+import type { handler as Handler, stream as Stream } from '../../functions/lambda/gateway.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { publishTiny } from '../support/tiny-store.ts';
-
-/** What API Gateway's HTTP API (payload 2.0) and a function URL send, as recorded; the body is put in. */
-function event(path: string, body: Uint8Array, headers: Record<string, string>, method = 'POST') {
-  return {
-    version: '2.0',
-    routeKey: 'ANY /standard/{proxy+}',
-    rawPath: path,
-    rawQueryString: '',
-    headers: {
-      accept: '*/*',
-      'content-length': String(body.length),
-      host: 'abc123.execute-api.eu-central-1.amazonaws.com',
-      'user-agent': 'curl/8.9.1',
-      'x-amzn-trace-id': 'Root=1-6743-abcdef',
-      'x-forwarded-for': '203.0.113.7',
-      'x-forwarded-port': '443',
-      'x-forwarded-proto': 'https',
-      ...headers,
-    },
-    requestContext: {
-      accountId: '123456789012',
-      apiId: 'abc123',
-      authentication: null,
-      authorizer: {},
-      domainName: 'abc123.execute-api.eu-central-1.amazonaws.com',
-      domainPrefix: 'abc123',
-      http: { method, path, protocol: 'HTTP/1.1', sourceIp: '203.0.113.7', userAgent: 'curl/8.9.1' },
-      requestId: 'JKJaXmPLvHcESHA=',
-      routeKey: 'ANY /standard/{proxy+}',
-      stage: '$default',
-      time: '24/Nov/2026:02:00:00 +0000',
-      timeEpoch: 1795485600000,
-    },
-    body: Buffer.from(body).toString('base64'),
-    isBase64Encoded: true,
-  };
-}
+import { lambdaEvent } from './lambda-event.ts';
 
 interface Answer {
   readonly statusCode: number;
@@ -83,13 +47,15 @@ beforeAll(async () => {
       },
     },
   });
-  ({ handler, stream } = await import('../../functions/gateway.lambda.ts'));
+  ({ handler, stream } = await import('../../functions/lambda/gateway.ts'));
   image = await picture();
 });
 
 const call = async (path: string, body: Uint8Array, headers: Record<string, string>, method?: string) =>
   // The handler's declared answer also allows older event versions, whose shape differs.
-  (await handler(event(path, body, headers, method) as Parameters<typeof handler>[0])) as unknown as Answer;
+  (await handler(
+    lambdaEvent(path, body, headers, method) as unknown as Parameters<typeof handler>[0],
+  )) as unknown as Answer;
 
 describe('the Lambda handler', () => {
   it('embeds a binary body of an HTTP API event, within the tier', async () => {
@@ -129,7 +95,7 @@ describe('the Lambda handler', () => {
 
   it('streams the answer of a function URL', async () => {
     const target = new FakeResponseStream();
-    const sent = event('/free/v1/embed', image, { 'content-type': 'image/png' });
+    const sent = lambdaEvent('/free/v1/embed', image, { 'content-type': 'image/png' });
     await (stream as unknown as (event: unknown, target: FakeResponseStream) => Promise<void>)(sent, target); // as the runtime calls it
     expect(target.metadata?.statusCode).toBe(200);
     expect(JSON.parse(Buffer.concat(target.chunks).toString()).embedding).toHaveLength(12);

@@ -52,7 +52,7 @@ describe('the list of routes', () => {
   it('names the address that was meant, and no method, where there is nothing', async () => {
     for (const [path, meant] of [
       ['/vision/v1/v1/embeddings', '/vision/v1/embeddings'],
-      ['/readyz', '/vision/readyz'],
+      ['/metrics', '/vision/metrics'],
       ['/v1/embed', '/vision/v1/embed'],
       ['/vision/api/v1/models/tiny', '/vision/v1/models/tiny'],
     ] as const) {

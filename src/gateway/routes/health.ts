@@ -9,6 +9,7 @@ import type { Route } from '../route.ts';
 const live: Route = {
   method: 'GET',
   path: '/livez',
+  probe: true,
   access: 'open',
   needs: 'nothing',
   operation: {
@@ -26,6 +27,7 @@ const live: Route = {
 const ready: Route = {
   method: 'GET',
   path: '/readyz',
+  probe: true,
   access: 'open',
   needs: 'models',
   operation: {

@@ -26,8 +26,9 @@ export function pages(all: () => readonly Route[]): readonly Route[] {
         summary: 'Prometheus metrics',
         responses: { 200: text('Text exposition') },
       },
-      handler: ({ metrics }) =>
+      handler: ({ metrics, expose }) =>
         metrics &&
+        (expose.includes('metrics') || undefined) &&
         async function metricsPage(c) {
           const { body, contentType } = await metrics();
           return c.body(body, 200, { 'Content-Type': contentType });
@@ -38,15 +39,17 @@ export function pages(all: () => readonly Route[]): readonly Route[] {
       path: '/openapi.json',
       access: 'open',
       needs: 'nothing',
-      handler: (parts) => (c) => c.json(document(parts)),
+      handler: (parts) => (parts.expose.includes('docs') ? (c) => c.json(document(parts)) : undefined),
     },
     {
       method: 'GET',
       path: '/docs',
       access: 'open',
       needs: 'nothing',
-      handler: (parts) => (c) =>
-        c.html(docsPage(document(parts)), 200, { 'Content-Security-Policy': DOCS_POLICY }),
+      handler: (parts) =>
+        parts.expose.includes('docs')
+          ? (c) => c.html(docsPage(document(parts)), 200, { 'Content-Security-Policy': DOCS_POLICY })
+          : undefined,
     },
   ];
 }

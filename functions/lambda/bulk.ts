@@ -5,8 +5,8 @@ import {
   type Embedder,
   embedBatch,
   openEmbedder,
-} from '../src/host/index.ts';
-import { openStore } from '../src/storage/node.ts';
+} from '../../src/host/index.ts';
+import { openStore } from '../../src/storage/node.ts';
 
 const store = await openStore(process.env.CONCERTINA_STORE ?? '');
 const embedders = new Map<string, Promise<Embedder>>();
