@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { elasticName, publishNetwork } from '../coldstart/checkpoints.ts';
 import type { Sample } from '../coldstart/tables.ts';
@@ -30,7 +30,7 @@ async function levels(): Promise<Inputs['levels']> {
   await publishNetwork(store, { name: 'vit-b', config, tensors: randomWeights(config), corrected: 5 });
   const checkpoint = await openCheckpoint(store, elasticName('vit-b'));
   const { ladder } = checkpoint.manifest;
-  const engine = await createOnnxModel({ config, variants: ladder, device: 'cpu', workers: 1 });
+  const engine = await createModel({ config, variants: ladder, device: 'cpu', workers: 1 });
   try {
     for await (const increment of checkpoint.levels()) await engine.install(increment);
     const pixels = randomPixels(config, 1);

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import type { VitConfig } from '../../src/vit/index.ts';
 import { benchLadder, increments } from '../common/ladder.ts';
 import { machine } from '../common/machine.ts';
@@ -32,7 +32,7 @@ const SAMPLE: VitConfig = {
 async function measure(config: VitConfig): Promise<Measurement[]> {
   const ladder = benchLadder(config, [0.5], []);
   const variants = ladder.map(({ variant }) => variant);
-  const model = await createOnnxModel({ config, variants, device: 'cpu', workers: 1, threads: 1 });
+  const model = await createModel({ config, variants, device: 'cpu', workers: 1, threads: 1 });
   try {
     for (const increment of increments(config, randomWeights(config), variants))
       await model.install(increment);

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { createAnalysis } from '../../src/engine/index.ts';
 import { readModel, type VitConfig } from '../../src/vit/index.ts';
 import { folderFiles, sharpDecoder } from '../../src/vit/node.ts';
 import { machine } from '../common/machine.ts';
@@ -58,7 +58,7 @@ interface Difference {
 
 async function differences(files: readonly string[], images: number): Promise<Difference[]> {
   const { config, tensors } = await readModel(folderFiles(MODEL));
-  const model = await createOnnxAnalysis({ config, tensors, workers: 1 });
+  const model = await createAnalysis({ device: 'cpu', config, tensors, workers: 1 });
   const found: Difference[] = [];
   for (const [columns, rows] of [
     [3, 2],

@@ -1,7 +1,7 @@
 import type { PlainTensor } from '../../src/engine/commands.ts';
-import { createOnnxModel, type Packing } from '../../src/engine/index.ts';
+import { createModel, type Packing } from '../../src/engine/index.ts';
 import { EngineThread } from '../../src/engine/runtime/native/worker-client.ts';
-import type { EncodedModel } from '../../src/network/proto.ts';
+import type { OnnxGraph } from '../../src/network/proto.ts';
 import type { TensorMap, VitConfig } from '../../src/vit/index.ts';
 import { type BenchLevel, increments } from '../common/ladder.ts';
 import { type Contestant, id, timed } from '../common/race.ts';
@@ -76,7 +76,7 @@ export const openPacked = (task: Task): Promise<Opened> => openEngine(task, 'ela
 async function openEngine(task: Task, contestant: string, packing: Packing): Promise<Opened> {
   const { config, tensors, ladder, pixels, batch, threads } = task;
   const variants = ladder.map(({ variant }) => variant);
-  const model = await createOnnxModel({
+  const model = await createModel({
     config,
     variants,
     device: 'cpu',
@@ -105,6 +105,6 @@ function pixelTensor({ config, pixels, batch }: Task): PlainTensor {
   return { type: 'float32', dims: [batch, 3, config.imageSize, config.imageSize], data: pixels };
 }
 
-async function open(worker: EngineThread, session: string, model: EncodedModel, threads: number) {
-  await worker.send({ kind: 'open', session, ...model, options: { device: 'cpu', threads } });
+async function open(worker: EngineThread, session: string, model: OnnxGraph, threads: number) {
+  await worker.send({ kind: 'open', session, model, options: { provider: 'cpu', threads } });
 }

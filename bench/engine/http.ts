@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import sharp from 'sharp';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { startServer } from '../../src/host/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
@@ -18,7 +18,7 @@ export async function measureHttp(network: Network, rounds: Rounds): Promise<Mea
   await publish(store, network, ladder);
   const server = await startServer({ store, port: 0, workers: 1, pollMs: 0 });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const engine = await createOnnxModel({
+  const engine = await createModel({
     config,
     variants: ladder.map(({ variant }) => variant),
     device: 'cpu',

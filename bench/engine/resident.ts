@@ -4,8 +4,8 @@
  * and collected its garbage. KIND is `static`, `fp32`, `int8` or `fp32,int8`.
  */
 import { openCheckpoint, type Precision } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
-import { engineThreads } from '../../src/engine/runtime/native/native-model.ts';
+import { createModel } from '../../src/engine/index.ts';
+import { engineThreads } from '../../src/engine/runtime/native/threads.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { fullVariant } from '../../src/vit/index.ts';
 import { randomPixels } from '../common/networks.ts';
@@ -28,14 +28,14 @@ process.exit();
 async function serveStatic(): Promise<void> {
   const model = staticModel(config, await checkpoint.tensors(), fullVariant(config), 1);
   await pool.use(async (worker) => {
-    await worker.send({ kind: 'open', session: 'static', ...model, options: { device: 'cpu', threads: 1 } });
+    await worker.send({ kind: 'open', session: 'static', model, options: { provider: 'cpu', threads: 1 } });
     const dims = [1, 3, config.imageSize, config.imageSize];
     await worker.run('static', null, { pixels: { type: 'float32', dims, data: randomPixels(config, 1) } });
   });
 }
 
 async function serveElastic(precisions: readonly Precision[]): Promise<void> {
-  const model = await createOnnxModel({
+  const model = await createModel({
     config,
     variants: ladder,
     device: 'cpu',

@@ -1,18 +1,9 @@
 import { mergeInput, sharedDims, unitDims } from '../../src/engine/graph-inputs.ts';
 import { forwardGraph } from '../../src/network/graphs/forward.ts';
-import {
-  type EncodedModel,
-  encodeModel,
-  type Initializer,
-  type OnnxNode,
-  type ValueInfo,
-} from '../../src/network/proto.ts';
+import type { Initializer, OnnxGraph, OnnxNode, ValueInfo } from '../../src/network/proto.ts';
 import { structureOf } from '../../src/network/structure.ts';
 import { keptUnits, networkTensors } from '../../src/network/tensors.ts';
 import type { TensorMap, Variant, VitConfig } from '../../src/vit/index.ts';
-
-/** Operator set of the engine's graphs. */
-const OPSET = 23;
 
 /**
  * What a fixed deployment runs: a model file of exactly one sub-network and one merge schedule for exactly so many images,
@@ -23,15 +14,15 @@ export function staticModel(
   tensors: TensorMap,
   variant: Variant,
   images: number,
-): EncodedModel {
+): OnnxGraph {
   const { nodes, initializers, outputs } = forwardGraph(config, structureOf(config, variant));
   const weights = weightsOf(config, tensors, variant);
   const inputs = [pixelInput(config, images)];
-  return encodeModel({ nodes, initializers: [...initializers, ...weights], inputs, outputs }, OPSET);
+  return { nodes, initializers: [...initializers, ...weights], inputs, outputs };
 }
 
 /** The full network with a 0/1 gate on every head and channel, as pruning is often "served": nothing is skipped. */
-export function maskedModel(config: VitConfig, tensors: TensorMap, images: number): EncodedModel {
+export function maskedModel(config: VitConfig, tensors: TensorMap, images: number): OnnxGraph {
   const full = {
     heads: Array(config.depth).fill(config.heads),
     channels: Array(config.depth).fill(config.channels),
@@ -52,15 +43,12 @@ export function maskedModel(config: VitConfig, tensors: TensorMap, images: numbe
       { ...node, inputs: [product, ...rest] },
     ];
   });
-  return encodeModel(
-    {
-      nodes,
-      initializers: [...graph.initializers, ...weightsOf(config, tensors, full)],
-      inputs: [pixelInput(config, images), ...masks],
-      outputs: graph.outputs,
-    },
-    OPSET,
-  );
+  return {
+    nodes,
+    initializers: [...graph.initializers, ...weightsOf(config, tensors, full)],
+    inputs: [pixelInput(config, images), ...masks],
+    outputs: graph.outputs,
+  };
 }
 
 /** The gates of {@link maskedModel} that keep a variant's units, by input name. */

@@ -1,4 +1,4 @@
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { fullVariant } from '../../src/vit/index.ts';
 import { increments } from '../common/ladder.ts';
 import { randomPixels } from '../common/networks.ts';
@@ -27,7 +27,7 @@ export async function measureThroughput(
   const variants = [fullVariant(config)];
   const models = await Promise.all(
     ARRANGEMENTS.map(({ workers, threads }) =>
-      createOnnxModel({
+      createModel({
         config,
         variants,
         device: 'cpu',

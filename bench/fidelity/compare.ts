@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { createAnalysis } from '../../src/engine/index.ts';
 import { readLabelledImages } from '../../src/evaluation/index.ts';
 import type { Reporter } from '../../src/progress/index.ts';
 import { readCalibrationImages } from '../../src/pruning/data/calibration-images.ts';
@@ -65,9 +65,9 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   const more = await calibration(comparison.fit + comparison.more);
   /** The network whose units of attention are those of the recipe, and where its steps are kept. */
   async function network({ images, steps }: typeof usual, attention: Contestant['recipe']['attention']) {
-    const given = { images, seed: 0, report };
+    const given = { images, seed: 0, report, device: 'cpu' } as const;
     if (attention === 'heads') return { ...given, config, tensors: source.tensors, steps };
-    const model = await createOnnxAnalysis({ config, tensors: source.tensors, workers: 1 });
+    const model = await createAnalysis({ device: 'cpu', config, tensors: source.tensors, workers: 1 });
     const tensors = await dimensionTensors({ ...given, config, tensors: source.tensors, model, steps });
     await model.dispose();
     return { ...given, config: withDimensions(config), tensors, steps: prefixed(steps, 'dimensions') };
@@ -83,8 +83,8 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const tensors = stored(exact, 'fp16');
     const firstByte = stored(exact, 'first-byte');
     const networks = {
-      fp16: await createOnnxAnalysis({ config: own, tensors, workers: 1 }),
-      'first-byte': await createOnnxAnalysis({ config: own, tensors: firstByte, workers: 1 }),
+      fp16: await createAnalysis({ device: 'cpu', config: own, tensors, workers: 1 }),
+      'first-byte': await createAnalysis({ device: 'cpu', config: own, tensors: firstByte, workers: 1 }),
     };
     const context = { ...given, config: own, tensors, model: networks.fp16 };
     const measure = createMeasure(networks.fp16, { gallery, queries, held: given.images.held });

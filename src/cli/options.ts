@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { DEVICES } from '../engine/devices.ts';
 
 /** `--store`, which every command takes, from the environment too. */
 export function storeOption(): Option {
@@ -10,7 +11,7 @@ export function storeOption(): Option {
 export function deviceOption(): Option {
   return new Option('--device <name>', 'where the network runs')
     .env('CONCERTINA_DEVICE')
-    .choices(['auto', 'cpu', 'webgpu', 'cuda'])
+    .choices(DEVICES)
     .default('auto');
 }
 

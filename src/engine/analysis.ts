@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { availableParallelism } from 'node:os';
 import type { GraphBuilder } from '../network/graph.ts';
 import { backwardGraph } from '../network/graphs/backward.ts';
 import { forwardGraph, tokensGraph } from '../network/graphs/forward.ts';
 import { halfBlockGraph } from '../network/graphs/half-block.ts';
 import { structureKey, structureOf } from '../network/structure.ts';
-import { checkLength, checkTensors, keptUnits, networkTensors } from '../network/tensors.ts';
+import { checkLength, keptUnits, networkTensors } from '../network/tensors.ts';
 import { Problem } from '../problem/index.ts';
 import {
   contextUnits,
@@ -17,7 +16,14 @@ import {
   unitCount,
   type VitConfig,
 } from '../vit/index.ts';
-import { type ArrayView, asOwnView, floats, type Outputs, type PlainTensor } from './commands.ts';
+import {
+  type ArrayView,
+  asOwnView,
+  floats,
+  type Outputs,
+  type PlainTensor,
+  type SessionOptions,
+} from './commands.ts';
 import type {
   ActivationPlace,
   AnalysisModel,
@@ -29,7 +35,6 @@ import type {
 } from './engine.ts';
 import { GradientSum, LastLayerGradientSum } from './gradient-sum.ts';
 import { mergeInput, sharedDims, unitDims } from './graph-inputs.ts';
-import { engineThreads } from './runtime/native/native-model.ts';
 import { shared, sharedFloats } from './shared-arrays.ts';
 import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
@@ -37,10 +42,9 @@ export interface OnnxAnalysisOptions {
   readonly config: VitConfig;
   /** All canonical tensors. Copied once, into memory that all workers read. */
   readonly tensors: TensorMap;
-  /** Threads inside each worker. @default 1 */
-  readonly threads?: number;
-  /** @default one per core */
-  readonly workers?: number;
+  /** What runs the graphs; owned by the analysis from here on. */
+  readonly pool: WorkerPool;
+  readonly session: SessionOptions;
 }
 
 /**
@@ -56,12 +60,6 @@ const LARGE = 2.5e8;
 /** A channel is one number of what `mlp.fc2` reads. */
 const CHANNEL = { kind: 'channels', width: 1 } as const;
 
-/** Opens a network for pruning and evaluation on ONNX Runtime's CPU provider. */
-export async function createOnnxAnalysis(options: OnnxAnalysisOptions): Promise<AnalysisModel> {
-  checkTensors(options.config, options.tensors);
-  return new OnnxAnalysis(options);
-}
-
 /** What one call needs of a worker. */
 interface Call {
   /** Unique: names the set of inputs that is bound for this call. */
@@ -72,27 +70,28 @@ interface Call {
   readonly further?: Readonly<Record<string, PlainTensor>>;
 }
 
-class OnnxAnalysis implements AnalysisModel {
+/** One network in the graphs of `src/network`, on whatever workers carry out the commands. */
+export class OnnxAnalysis implements AnalysisModel {
   readonly config: VitConfig;
   readonly #arrays: Map<string, Float32Array>;
   /** The unit tensors in the orders that were asked for last. */
   readonly #arranged = new Map<string, ReadonlyMap<string, Float32Array>>();
   readonly #table;
   readonly #pool: WorkerPool;
-  readonly #threads: number;
+  readonly #session: SessionOptions;
   readonly #full: AnalysisVariant;
   readonly #kept: { readonly orders: number; readonly sessions: number };
   #calls = 0;
 
-  constructor({ config, tensors, threads = 1, workers = availableParallelism() }: OnnxAnalysisOptions) {
+  constructor({ config, tensors, pool, session }: OnnxAnalysisOptions) {
     this.config = config;
     this.#table = networkTensors(config);
     const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];
     this.#arrays = new Map(
       names.map((name) => [name, shared(tensors.get(name)?.data ?? new Float32Array(0))]),
     );
-    this.#threads = threads;
-    this.#pool = engineThreads(workers);
+    this.#session = session;
+    this.#pool = pool;
     this.#full = { variant: fullVariant(config) };
     const size = [...this.#arrays.values()].reduce((sum, { length }) => sum + length, 0);
     this.#kept = size < LARGE ? KEPT : KEPT_OF_LARGE;
@@ -305,8 +304,7 @@ class OnnxAnalysis implements AnalysisModel {
 
   async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
     await worker.ensure(`session ${session}`, async () => {
-      const options = { device: 'cpu', threads: this.#threads } as const;
-      await worker.send({ kind: 'open', session, ...graph().encode(), options });
+      await worker.send({ kind: 'open', session, model: graph(), options: this.#session });
     });
     for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
       worker.lose(old);

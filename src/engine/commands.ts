@@ -1,3 +1,4 @@
+import type { OnnxGraph } from '../network/proto.ts';
 import { Problem } from '../problem/index.ts';
 import type { NumberArray } from './shared-arrays.ts';
 
@@ -17,12 +18,14 @@ export interface ArrayView {
 }
 
 export interface SessionOptions {
-  readonly device: 'cpu' | 'webgpu' | 'cuda';
+  /** What the runtime is to compute with, by the runtime's own name: ONNX Runtime's `cpu`, `webgpu`, `cuda`. */
+  readonly provider: string;
   /** Threads inside one session. */
   readonly threads: number;
 }
 
-export type Command =
+/** @typeParam Model what a session is opened on: the graph, or what has been made of it */
+export type Command<Model = OnnxGraph> =
   /** Gives an array. In shared memory it is the sender's own, and what is written into it later is seen too. */
   | { readonly kind: 'share'; readonly array: string; readonly data: NumberArray }
   | { readonly kind: 'forget'; readonly arrays: readonly string[] }
@@ -37,8 +40,7 @@ export type Command =
   | {
       readonly kind: 'open';
       readonly session: string;
-      readonly model: Uint8Array;
-      readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
+      readonly model: Model;
       readonly options: SessionOptions;
     }
   | { readonly kind: 'close'; readonly session: string }
@@ -50,16 +52,7 @@ export type Command =
       readonly tensors: Readonly<Record<string, PlainTensor>>;
     };
 
-export interface Request {
-  readonly id: number;
-  readonly command: Command;
-}
-
 export type Outputs = Readonly<Record<string, PlainTensor>>;
-
-export type Reply =
-  | { readonly id: number; readonly outputs: Outputs | null }
-  | { readonly id: number; readonly error: string };
 
 /** The float data of one output of a graph. */
 export function floats(outputs: Outputs, name: string): Float32Array {

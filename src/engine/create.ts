@@ -1,66 +1,91 @@
-import { isProblem, Problem } from '../problem/index.ts';
-import type { TensorMap, VitConfig } from '../vit/index.ts';
+import type { Precision } from '../checkpoint/index.ts';
+import { checkTensors } from '../network/tensors.ts';
+import { Problem } from '../problem/index.ts';
+import type { TensorMap, Variant, VitConfig } from '../vit/index.ts';
+import { OnnxAnalysis } from './analysis.ts';
 import type { AnalysisModel, ElasticModel } from './engine.ts';
-import {
-  createOnnxAnalysis,
-  createOnnxModel,
-  cudaInstalled,
-  type OnnxModelOptions,
-} from './runtime/native/index.ts';
-import { backendInstalled, createTfjsAnalysis, createTfjsModel } from './runtime/tfjs/index.ts';
+import { OnnxModel, type Packing } from './model.ts';
+import { packingByMemory } from './packing.ts';
+import { type DeviceOptions, type OpenDevice, openDevice } from './providers.ts';
+import { weightCodes } from './runtime/native/int8-host.ts';
 
-const DEVICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const;
-/** Where a network runs. `auto`: a CUDA GPU where what it needs is installed, otherwise the CPU. */
-export type Device = (typeof DEVICES)[number];
-
-/** The options of every engine; threads and time limits are those of ONNX Runtime. */
-export type ModelOptions = OnnxModelOptions;
-
-export interface AnalysisOptions {
+export interface ModelOptions extends DeviceOptions {
   readonly config: VitConfig;
-  /** All canonical tensors. */
+  /** The levels' variants, smallest first, nested; the last is the largest that will be installed. */
+  readonly variants: readonly Variant[];
+  /** Threads inside each worker. @default 1 */
+  readonly threads?: number;
+  /** What levels may be computed in; those that the device has not are left out. @default ['fp32'] */
+  readonly precisions?: readonly Precision[];
+  /** Matrices (`blocks.3.mlp.fc2`) that stay in fp32 in the int8 precision. @default none */
+  readonly keepFp32?: readonly string[];
+  /** Which levels have their weights packed in every worker. @default 'auto', as the device has it: by the free memory, or all */
+  readonly packing?: Packing | 'auto';
+}
+
+export interface AnalysisOptions extends DeviceOptions {
+  readonly config: VitConfig;
+  /** All canonical tensors. Copied once, into memory that all workers read. */
   readonly tensors: TensorMap;
-  /** @default 'auto' */
-  readonly device?: Device;
-  /** Told, in a sentence, when `auto` found a GPU's packages but could not use them. */
-  readonly onFallback?: (reason: string) => void;
+  /** Threads inside each worker. @default 1 */
+  readonly threads?: number;
 }
 
 /**
- * Starts the engine that serves on a device: ONNX Runtime, or TensorFlow.js for CUDA where only that is installed.
- * @throws Problem('engine-unavailable') when the device cannot be used
+ * Starts the engine that serves on a device. Levels are installed afterwards, smallest first.
+ * @throws Problem('engine-unavailable') when the device cannot be used, or has none of the precisions
  */
 export async function createModel(options: ModelOptions): Promise<ElasticModel> {
-  if (options.device !== 'cuda' || cudaInstalled()) return await createOnnxModel(options);
-  if (backendInstalled('cuda')) return await createTfjsModel({ ...options, backend: 'cuda' });
-  throw new Problem(
-    'engine-unavailable',
-    'Nothing is installed that computes on "cuda". Install ONNX Runtime\'s provider for CUDA 12: ' +
-      'node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12. Or TensorFlow.js for CUDA 11 and ' +
-      'cuDNN 8: npm install @tensorflow/tfjs-node-gpu@4. Or choose another device with --device.',
-    { device: 'cuda' },
-  );
+  const { config, variants, threads = 1, packing = 'auto' } = options;
+  const opened = await openDevice(options);
+  const { pool, provider } = opened;
+  try {
+    const precisions = precisionsOn(opened, options.precisions ?? ['fp32']);
+    const weights = precisions.includes('int8') ? await pool.use(weightCodes) : 'uint8';
+    const byDevice = () =>
+      opened.packing === 'by-memory'
+        ? packingByMemory({ config, variants, precisions, workers: pool.size })
+        : opened.packing;
+    return new OnnxModel({
+      config,
+      variants,
+      session: { provider, threads },
+      pool,
+      precisions,
+      quantisation: { weights, keepFp32: new Set(options.keepFp32) },
+      packing: packing === 'auto' ? byDevice() : packing,
+    });
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
 }
 
 /**
- * Opens a network for pruning on a device: TensorFlow.js on GPUs, ONNX Runtime on the CPU.
+ * Opens a network for pruning and evaluation on a device.
  * @throws Problem('engine-unavailable') with what to install, ('tensor-mismatch')
  */
-export async function createAnalysis(options: AnalysisOptions): Promise<AnalysisModel> {
-  const { device = 'auto', onFallback = () => {}, config, tensors } = options;
-  if (!DEVICES.includes(device)) {
-    throw new Problem('engine-unavailable', `There is no device "${device}": use ${DEVICES.join(', ')}.`);
-  }
-  if (device === 'cuda' || device === 'webgpu') {
-    return await createTfjsAnalysis({ config, tensors, backend: device });
-  }
-  if (device === 'auto' && backendInstalled('cuda')) {
-    try {
-      return await createTfjsAnalysis({ config, tensors, backend: 'cuda' });
-    } catch (error) {
-      if (!isProblem(error, 'engine-unavailable')) throw error;
-      onFallback(`${error.message} The CPU is used instead.`);
-    }
-  }
-  return await createOnnxAnalysis({ config, tensors });
+export async function createAnalysis({
+  config,
+  tensors,
+  threads = 1,
+  ...where
+}: AnalysisOptions): Promise<AnalysisModel> {
+  checkTensors(config, tensors);
+  const { pool, provider } = await openDevice(where);
+  return new OnnxAnalysis({ config, tensors, pool, session: { provider, threads } });
+}
+
+/** @throws Problem('engine-unavailable') when none of the wanted precisions can be had on the device */
+function precisionsOn(
+  { device, precisions }: OpenDevice,
+  wanted: readonly Precision[],
+): readonly Precision[] {
+  const possible = wanted.filter((precision) => precisions.includes(precision));
+  if (possible.length > 0) return possible;
+  throw new Problem(
+    'engine-unavailable',
+    `"${device}" computes in ${precisions.join(' and ')}, not in ${wanted.join(' or ')}. Choose another device with --device cpu.`,
+    { device },
+  );
 }

@@ -1,48 +1,66 @@
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Command, Outputs, PlainTensor, SessionOptions } from './commands.ts';
 import type { NumberArray } from './shared-arrays.ts';
 
-/** What is used of an ONNX Runtime: the native one and the one in WebAssembly have the same interface. */
-export interface Runtime {
-  readonly InferenceSession: {
-    create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
-  };
-  readonly Tensor: new (
-    type: PlainTensor['type'],
-    data: PlainTensor['data'],
-    dims: readonly number[],
-  ) => Tensor;
-  sessionOptions(options: SessionOptions): InferenceSession.SessionOptions;
+/**
+ * What executes graphs: ONNX Runtime, TensorFlow.js.
+ * @typeParam Model what it opens sessions on
+ * @typeParam Inputs how it holds a set of inputs
+ */
+export interface Runtime<Model, Inputs extends BoundInputs> {
+  /** @throws Error with the runtime's own message */
+  open(model: Model, options: SessionOptions): Promise<Session<Inputs>>;
+  bind(views: Readonly<Record<string, View>>, tensors: Readonly<Record<string, PlainTensor>>): Inputs;
+  /** Told that an array will not be viewed any more. */
+  forget(array: NumberArray): void;
+}
+
+export interface Session<Inputs extends BoundInputs> {
+  /** Inputs are taken from `tensors`, and from `bound` where they are not there. */
+  run(bound: Inputs | undefined, tensors: Readonly<Record<string, PlainTensor>>): Promise<Outputs>;
+  release(): Promise<void>;
+}
+
+/** Inputs that many runs have in common. */
+export interface BoundInputs {
+  dispose(): void;
+}
+
+/** The first elements of an array, with dimensions. */
+export interface View {
+  readonly data: NumberArray;
+  readonly dims: readonly number[];
 }
 
 /** Carries out engine commands, one at a time: the arrays, sets of inputs and sessions of one worker. */
-export class Executor {
-  readonly #runtime: Runtime;
+export class Executor<Model, Inputs extends BoundInputs = BoundInputs> {
+  readonly #runtime: Runtime<Model, Inputs>;
   readonly #arrays = new Map<string, NumberArray>();
-  readonly #inputSets = new Map<string, Map<string, Tensor>>();
-  readonly #sessions = new Map<string, InferenceSession>();
+  readonly #inputSets = new Map<string, Inputs>();
+  readonly #sessions = new Map<string, Session<Inputs>>();
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime<Model, Inputs>) {
     this.#runtime = runtime;
   }
 
-  /** @throws Error with ONNX Runtime's own message */
-  async execute(command: Command): Promise<Outputs | null> {
+  /** @throws Error with the runtime's own message */
+  async execute(command: Command<Model>): Promise<Outputs | null> {
     switch (command.kind) {
       case 'share':
         this.#arrays.set(command.array, command.data);
         return null;
       case 'forget':
-        for (const array of command.arrays) this.#arrays.delete(array);
+        for (const array of command.arrays) this.#forget(array);
         return null;
       case 'bind':
+        this.#inputSets.get(command.inputs)?.dispose();
         this.#inputSets.set(command.inputs, this.#bind(command));
         return null;
       case 'unbind':
+        this.#inputSets.get(command.inputs)?.dispose();
         this.#inputSets.delete(command.inputs);
         return null;
       case 'open':
-        this.#sessions.set(command.session, await this.#open(command));
+        this.#sessions.set(command.session, await this.#runtime.open(command.model, command.options));
         return null;
       case 'close':
         await this.#sessions.get(command.session)?.release();
@@ -53,59 +71,33 @@ export class Executor {
     }
   }
 
-  /** Frees every session; arrays go with the garbage. */
+  /** Frees everything. */
   async dispose(): Promise<void> {
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
+    for (const inputs of this.#inputSets.values()) inputs.dispose();
     this.#inputSets.clear();
-    this.#arrays.clear();
+    for (const array of [...this.#arrays.keys()]) this.#forget(array);
     await Promise.all(sessions.map((session) => session.release()));
   }
 
-  #bind({ views, tensors }: Extract<Command, { kind: 'bind' }>): Map<string, Tensor> {
-    const bound = new Map<string, Tensor>();
-    for (const [name, { array, dims }] of Object.entries(views)) {
-      const length = dims.reduce((product, dim) => product * dim, 1);
-      const data = known(this.#arrays, array).subarray(0, length);
-      bound.set(name, this.#tensor({ type: elementTypeOf(data), data, dims }));
-    }
-    for (const [name, tensor] of Object.entries(tensors)) bound.set(name, this.#tensor(tensor));
-    return bound;
+  #forget(name: string): void {
+    const array = this.#arrays.get(name);
+    if (array) this.#runtime.forget(array);
+    this.#arrays.delete(name);
   }
 
-  #open({ model, externalData, options }: Extract<Command, { kind: 'open' }>): Promise<InferenceSession> {
-    const settings = this.#runtime.sessionOptions(options);
-    return this.#runtime.InferenceSession.create(model, { ...settings, externalData: [...externalData] });
+  #bind({ views, tensors }: Extract<Command, { kind: 'bind' }>): Inputs {
+    const found = Object.entries(views).map(([name, { array, dims }]): [string, View] => {
+      return [name, { data: known(this.#arrays, array), dims }];
+    });
+    return this.#runtime.bind(Object.fromEntries(found), tensors);
   }
 
-  async #run(command: Extract<Command, { kind: 'run' }>): Promise<Outputs> {
-    const session = known(this.#sessions, command.session);
-    const bound = command.inputs === null ? undefined : known(this.#inputSets, command.inputs);
-    const feeds: Record<string, Tensor> = {};
-    for (const name of session.inputNames) {
-      const own = command.tensors[name];
-      const tensor = own ? this.#tensor(own) : bound?.get(name);
-      if (!tensor) throw new Error(`The input "${name}" of the session "${command.session}" was not given.`);
-      feeds[name] = tensor;
-    }
-    const results = await session.run(feeds);
-    const outputs: Record<string, PlainTensor> = {};
-    for (const [name, tensor] of Object.entries(results)) {
-      // The data of an output on the CPU is already a copy in JavaScript's memory, so its buffer can be transferred.
-      const data = (await tensor.getData()) as PlainTensor['data']; // the graphs' outputs are float or integer tensors
-      outputs[name] = { type: tensor.type as PlainTensor['type'], dims: tensor.dims, data };
-    }
-    return outputs;
+  async #run({ session, inputs, tensors }: Extract<Command, { kind: 'run' }>): Promise<Outputs> {
+    const bound = inputs === null ? undefined : known(this.#inputSets, inputs);
+    return await known(this.#sessions, session).run(bound, tensors);
   }
-
-  #tensor({ type, data, dims }: PlainTensor): Tensor {
-    return new this.#runtime.Tensor(type, data, dims);
-  }
-}
-
-function elementTypeOf(data: NumberArray): 'float32' | 'uint8' | 'int8' {
-  if (data instanceof Float32Array) return 'float32';
-  return data instanceof Uint8Array ? 'uint8' : 'int8';
 }
 
 function known<T>(map: ReadonlyMap<string, T>, key: string): T {

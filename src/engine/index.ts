@@ -1,10 +1,5 @@
-export {
-  type AnalysisOptions,
-  createAnalysis,
-  createModel,
-  type Device,
-  type ModelOptions,
-} from './create.ts';
+export { type AnalysisOptions, createAnalysis, createModel, type ModelOptions } from './create.ts';
+export { DEVICES, type Device } from './devices.ts';
 export type {
   ActivationMeans,
   ActivationPlace,
@@ -18,18 +13,5 @@ export type {
   LastLayerRequest,
 } from './engine.ts';
 export { ladderOptions, PRECISIONS, type PrecisionChoice } from './ladder-options.ts';
-export {
-  createOnnxAnalysis,
-  createOnnxModel,
-  type OnnxAnalysisOptions,
-  type OnnxModelOptions,
-  PACKINGS,
-  type Packing,
-} from './runtime/native/index.ts';
-export {
-  createTfjsAnalysis,
-  createTfjsModel,
-  type TfjsAnalysisOptions,
-  type TfjsBackend,
-  type TfjsModelOptions,
-} from './runtime/tfjs/index.ts';
+export { PACKINGS, type Packing } from './model.ts';
+export { deviceFor } from './providers.ts';

@@ -1,6 +1,6 @@
 import type { LevelWeights, Precision } from '../checkpoint/index.ts';
 import { forwardGraph } from '../network/graphs/forward.ts';
-import type { EncodedModel } from '../network/proto.ts';
+import type { OnnxGraph } from '../network/proto.ts';
 import type { Quantisation } from '../network/quantisation.ts';
 import { structureKey, structureOf } from '../network/structure.ts';
 import { checkLength } from '../network/tensors.ts';
@@ -154,9 +154,9 @@ export class OnnxModel implements ElasticModel {
     await worker.ensure(`level ${level}`, async () => {
       await share(worker, this.#arrays.own(level));
       for (const precision of this.precisions) {
-        const { name, encode } = this.#sessionOf(level, precision);
+        const { name, graph } = this.#sessionOf(level, precision);
         await worker.ensure(`session ${name}`, async () => {
-          await worker.send({ kind: 'open', session: name, ...encode(), options: this.#session });
+          await worker.send({ kind: 'open', session: name, model: graph(), options: this.#session });
         });
         const inputs = this.#arrays.inputs(level, precision);
         await worker.send({ kind: 'bind', inputs: inputsOf(level, precision), ...inputs });
@@ -164,16 +164,16 @@ export class OnnxModel implements ElasticModel {
     });
   }
 
-  #sessionOf(level: number, precision: Precision): { name: string; encode: () => EncodedModel } {
+  #sessionOf(level: number, precision: Precision): { name: string; graph: () => OnnxGraph } {
     const structure = structureOf(this.config, this.#arrays.variant(level));
     const quantisation = precision === 'int8' ? this.#quantisation : undefined;
     const graph = () => forwardGraph(this.config, structure, quantisation);
     return this.#packs(level)
       ? {
           name: `${precision} level ${level}`,
-          encode: () => graph().encode(this.#arrays.initializers(level, precision)),
+          graph: () => graph().holding(this.#arrays.initializers(level, precision)),
         }
-      : { name: `${precision} ${structureKey(structure)}`, encode: () => graph().encode() };
+      : { name: `${precision} ${structureKey(structure)}`, graph };
   }
 
   #packs(level: number): boolean {

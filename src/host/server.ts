@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createAdaptorServer } from '@hono/node-server';
 import sharp from 'sharp';
-import type { OnnxModelOptions, PrecisionChoice } from '../engine/index.ts';
+import type { ModelOptions, PrecisionChoice } from '../engine/index.ts';
 import {
   createGateway,
   type FetchImage,
@@ -45,7 +45,7 @@ export interface ServerOptions {
   readonly basePath?: string | undefined;
   /** Models to serve; the first is that of requests which name none. @default all of the store */
   readonly models?: readonly string[] | undefined;
-  readonly device?: OnnxModelOptions['device'] | undefined;
+  readonly device?: ModelOptions['device'] | undefined;
   /** Engine threads. @default one per core */
   readonly workers?: number | undefined;
   /** Threads of each engine worker for one image. @default 1 */
@@ -57,7 +57,7 @@ export interface ServerOptions {
   /** What levels are computed in. @default 'auto', every precision that the checkpoint has */
   readonly precision?: PrecisionChoice | undefined;
   /** Which levels have their weights packed in every worker. @default 'auto', by the free memory; on a GPU all */
-  readonly packing?: OnnxModelOptions['packing'] | undefined;
+  readonly packing?: ModelOptions['packing'] | undefined;
   /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
   readonly hangMs?: number | undefined;
   readonly limits?: Partial<Limits> | undefined;

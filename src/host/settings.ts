@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PACKINGS, PRECISIONS } from '../engine/index.ts';
+import { DEVICES, PACKINGS, PRECISIONS } from '../engine/index.ts';
 import { gatewayLog, PAGES } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
 import { openStore } from '../storage/node.ts';
@@ -19,7 +19,7 @@ const EnvironmentSchema = z.object({
   CONCERTINA_BASE_PATH: z.string().startsWith('/').optional(),
   CONCERTINA_MODELS: list,
   CONCERTINA_ALLOW_URLS: list,
-  CONCERTINA_DEVICE: z.enum(['cpu', 'webgpu', 'cuda', 'auto']).optional(),
+  CONCERTINA_DEVICE: z.enum(DEVICES).optional(),
   CONCERTINA_PRECISION: z.enum(PRECISIONS).optional(),
   CONCERTINA_PACKING: z.enum(['auto', ...PACKINGS]).optional(),
   CONCERTINA_WORKERS: z.coerce.number().int().positive().optional(),

@@ -2,19 +2,17 @@ import type {
   Attribute,
   Dimension,
   ElementType,
-  EncodedModel,
   Initializer,
   OnnxGraph,
   OnnxNode,
   ValueInfo,
 } from './proto.ts';
-import { encodeModel } from './proto.ts';
 
 /** The name of a tensor in a graph. */
 export type Value = string;
 
 /** Operator set that all graphs are written in: the first with `Attention`. */
-const OPSET = 23;
+export const OPSET = 23;
 
 interface MutableNode extends OnnxNode {
   readonly outputs: string[];
@@ -116,19 +114,17 @@ export class GraphBuilder implements OnnxGraph {
     return this.#constant(`table ${key}`, dims, data);
   }
 
-  /** @param weights what inputs of this graph always are: they become a part of the model, outside its bytes, and are not given in runs */
-  encode(weights: readonly Initializer[] = []): EncodedModel {
-    if (weights.length === 0) return encodeModel(this, OPSET);
+  /** The same graph with some of its inputs, by name, as parts of it: they are not given in runs. Others of `weights` are left out. */
+  holding(weights: readonly Initializer[]): OnnxGraph {
     const wanted = new Set(this.inputs.map(({ name }) => name));
     const given = weights.filter(({ name }) => wanted.has(name));
     const inside = new Set(given.map(({ name }) => name));
-    const graph = {
+    return {
       nodes: this.nodes,
       initializers: [...this.initializers, ...given],
       inputs: this.inputs.filter(({ name }) => !inside.has(name)),
       outputs: this.outputs,
     };
-    return encodeModel(graph, OPSET, { maxInlineBytes: 0 });
   }
 
   #constant(key: string, dims: readonly number[], data: () => TypedData): Value {

@@ -1,4 +1,4 @@
-import type { AnalysisModel } from '../engine/index.ts';
+import type { AnalysisModel, Device } from '../engine/index.ts';
 import type { Reporter } from '../progress/index.ts';
 import type { TensorMap, UnitOrder, Variant, VitConfig } from '../vit/index.ts';
 
@@ -8,6 +8,8 @@ export interface PruningContext {
   /** Canonical tensors of the full network, in source order. */
   readonly tensors: TensorMap;
   readonly model: AnalysisModel;
+  /** Where the networks of this job run. */
+  readonly device: Device;
   readonly images: CalibrationImages;
   readonly seed: number;
   /** Progress of long work, for people and for `--json`. */

@@ -9,7 +9,7 @@ import {
   publishCheckpoint,
   unitMatrices,
 } from '../checkpoint/index.ts';
-import { createOnnxModel, type ElasticModel } from '../engine/index.ts';
+import { createModel, type Device, deviceFor, type ElasticModel } from '../engine/index.ts';
 import { memoryStore } from '../storage/index.ts';
 import type { ImageSet, PruningContext } from './contracts.ts';
 import { range } from './data/ordered.ts';
@@ -20,7 +20,7 @@ import { jsonStep } from './steps/step-store.ts';
 /** Pictures that decide which matrices stay in fp32. */
 const PROBED_IMAGES = 24;
 
-type Int8Context = Pick<PruningContext, 'images' | 'steps' | 'report' | 'signal'>;
+type Int8Context = Pick<PruningContext, 'device' | 'images' | 'steps' | 'report' | 'signal'>;
 
 /** What a checkpoint says about its int8 precision. */
 export interface Int8 {
@@ -48,7 +48,7 @@ export async function measureInt8(
     const step = context.report.step('int8', levels.length);
     const { held } = images;
     const kept = await sensitiveMatrices(context, content, reference, { least, keep });
-    const served = await open(await stored(content), kept);
+    const served = await open(await stored(content), kept, context.device);
     try {
       const measured: Fidelity[] = [];
       for (const level of levels.keys()) {
@@ -87,7 +87,7 @@ async function sensitiveMatrices(
   const small = await stored({ ...content, levels: [{ ...first, corrections: new Map() }, last] });
   const probe = async (kept: readonly string[]) => {
     context.signal?.throwIfAborted();
-    const model = await open(small, kept);
+    const model = await open(small, kept, context.device);
     try {
       const embeddings = await embedLevel(model, held, count, 1, context.signal);
       return fidelityOf(embeddings, reference.subarray(0, count * width), width).mean;
@@ -121,13 +121,17 @@ async function stored(content: CheckpointContent): Promise<Checkpoint> {
   return await openCheckpoint(store, content.model);
 }
 
-/** The levels as a gateway would run them in int8. */
-async function open({ levels, manifest }: Checkpoint, keepFp32: readonly string[]): Promise<ElasticModel> {
+/** The levels as a gateway would run them in int8: on the device of the job where it can, on the CPU otherwise. */
+async function open(
+  { levels, manifest }: Checkpoint,
+  keepFp32: readonly string[],
+  device: Device,
+): Promise<ElasticModel> {
   const { config, ladder: variants } = manifest;
-  const model = await createOnnxModel({
+  const model = await createModel({
     config,
     variants,
-    device: 'cpu',
+    device: deviceFor('int8', device),
     precisions: ['int8'],
     keepFp32,
     packing: 'none',

@@ -1,10 +1,11 @@
 import type { LevelDraft } from '../checkpoint/index.ts';
 import { FidelitySchema } from '../checkpoint/index.ts';
-import { type AnalysisModel, type AnalysisVariant, createOnnxAnalysis } from '../engine/index.ts';
+import type { AnalysisModel, AnalysisVariant } from '../engine/index.ts';
 import type { TensorMap, Variant } from '../vit/index.ts';
 import { asStored } from './as-stored.ts';
 import type { Correction, PruningContext, Ranking } from './contracts.ts';
 import { embedImages, measureFidelity } from './fidelity/fidelity.ts';
+import { openNetwork } from './open-network.ts';
 import type { Recipe } from './recipe/schema.ts';
 import { jsonStep } from './steps/step-store.ts';
 import { tensorsFromBytes, tensorsToBytes } from './steps/tensor-bytes.ts';
@@ -64,12 +65,10 @@ export async function buildLevels(
 }
 
 /** The network that levels below the full one run on: where weights are split they have half of the bits. */
-async function belowFull(
-  { config, tensors, model }: PruningContext,
-  storage: Recipe['storage'],
-): Promise<AnalysisModel> {
-  if (storage !== 'split') return model;
-  return await createOnnxAnalysis({ config, tensors: asStored(tensors, storage, 'high') });
+async function belowFull(context: PruningContext, storage: Recipe['storage']): Promise<AnalysisModel> {
+  if (storage !== 'split') return context.model;
+  const { config, tensors } = context;
+  return await openNetwork(context, { config, tensors: asStored(tensors, storage, 'high') });
 }
 
 async function correctedTensors(

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { type CheckpointContent, type Components, isSplit, publishCheckpoint } from '../checkpoint/index.ts';
-import { type AnalysisModel, createAnalysis, type Device } from '../engine/index.ts';
+import type { Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import {
@@ -11,7 +11,6 @@ import {
   readModel,
   type SourceModel,
   type Tensor,
-  type TensorMap,
   type Variant,
   type VitConfig,
 } from '../vit/index.ts';
@@ -24,6 +23,7 @@ import { type Calibration, readCalibrationImages } from './data/calibration-imag
 import { embedImages } from './fidelity/fidelity.ts';
 import { measureInt8 } from './int8.ts';
 import { buildLevels } from './levels.ts';
+import { type Network, openNetwork } from './open-network.ts';
 import { ladderShares } from './paths/shares.ts';
 import { VariantSchema } from './paths/variant-schema.ts';
 import type { PruneOptions, PruneResult } from './prune-options.ts';
@@ -63,7 +63,7 @@ export async function prune(options: PruneOptions): Promise<PruneResult> {
 }
 
 async function run(options: PruneOptions): Promise<PruneResult> {
-  const { report = silent, seed = 0 } = options;
+  const { report = silent, seed = 0, device = 'auto' } = options;
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
@@ -72,24 +72,15 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
   const images = await readImages(options, merging, recipe, report);
   const steps = folderSteps(
-    join(
-      options.work ?? defaultWork(),
-      jobKey({ recipe, shares, seed, source, images, device: options.device ?? 'auto' }),
-    ),
+    join(options.work ?? defaultWork(), jobKey({ recipe, shares, seed, source, images, device })),
   );
-  const given = { images, seed, report, steps, ...(options.signal && { signal: options.signal }) };
-  const open = (network: Network) =>
-    createAnalysis({
-      ...network,
-      ...(options.device && { device: options.device }),
-      onFallback: (reason) => report.note(reason),
-    });
+  const given = { images, seed, device, report, steps, ...(options.signal && { signal: options.signal }) };
   const { config, tensors: exact } =
     recipe.attention === 'dimensions'
-      ? await byDimensions({ config: merging, tensors: source.tensors }, given, open)
+      ? await byDimensions({ config: merging, tensors: source.tensors }, given)
       : { config: merging, tensors: source.tensors };
   const tensors = makeAsStored(exact, recipe.storage);
-  const model = await open({ config, tensors });
+  const model = await openNetwork(given, { config, tensors });
   const context: PruningContext = { ...given, config, tensors, model };
   try {
     const score = () => criterion.score(context);
@@ -146,16 +137,10 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   }
 }
 
-interface Network {
-  readonly config: VitConfig;
-  readonly tensors: TensorMap;
-}
-
 /** The same network with dimensions as its units of attention, where it can have them. */
 async function byDimensions(
   network: Network & { readonly tensors: Map<string, Tensor> },
   given: Omit<PruningContext, 'model' | 'config' | 'tensors'>,
-  open: (network: Network) => Promise<AnalysisModel>,
 ): Promise<Network & { readonly tensors: Map<string, Tensor> }> {
   if (network.config.rope) {
     given.report.note(
@@ -163,7 +148,7 @@ async function byDimensions(
     );
     return network;
   }
-  const model = await open(network);
+  const model = await openNetwork(given, network);
   try {
     const tensors = await dimensionTensors({ ...given, ...network, model });
     return { config: withDimensions(network.config), tensors };

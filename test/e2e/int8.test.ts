@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Manifest, openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel, type ElasticModel, ladderOptions } from '../../src/engine/index.ts';
+import { createModel, type ElasticModel, ladderOptions } from '../../src/engine/index.ts';
 import { startServer } from '../../src/host/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
@@ -51,7 +51,7 @@ describe.skipIf(!hasSharedData).each([
     const checkpoint = await openCheckpoint(store, 'real');
     manifest = checkpoint.manifest;
     top = manifest.ladder.length - 1;
-    engine = await createOnnxModel({ ...ladderOptions(manifest), device: 'cpu', workers: 2 });
+    engine = await createModel({ ...ladderOptions(manifest), device: 'cpu', workers: 2 });
     for await (const weights of checkpoint.levels()) await engine.install(weights);
   });
   afterAll(() => engine?.dispose());

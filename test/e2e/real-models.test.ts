@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LevelWeights, openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
@@ -93,7 +93,7 @@ describe.skipIf(!hasSharedData).each([
   it('gives at every level what the full network gives with the removed units multiplied by zero', async () => {
     const { manifest, levels, tensors } = await openCheckpoint(store, 'real');
     const { config, ladder } = manifest;
-    const engine = await createOnnxModel({ config, variants: ladder, workers: 1 });
+    const engine = await createModel({ config, variants: ladder, workers: 1 });
     try {
       const brought: LevelWeights[] = [];
       for await (const weights of levels()) {

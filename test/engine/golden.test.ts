@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AnalysisModel, createOnnxAnalysis } from '../../src/engine/index.ts';
+import { type AnalysisModel, createAnalysis } from '../../src/engine/index.ts';
 import { snapvitLoss } from '../../src/pruning/criteria/snapvit/loss.ts';
 import { fullVariant, type SourceModel } from '../../src/vit/index.ts';
 import {
@@ -24,7 +24,12 @@ describe.skipIf(!hasSharedData)('the ONNX engine against float64 numbers (needs 
     beforeAll(async () => {
       source = await readGoldenModel(name);
       pixels = goldenPixels(source.config);
-      engine = await createOnnxAnalysis({ config: source.config, tensors: source.tensors, workers: 1 });
+      engine = await createAnalysis({
+        device: 'cpu',
+        config: source.config,
+        tensors: source.tensors,
+        workers: 1,
+      });
     });
     afterAll(() => engine?.dispose());
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOnnxModel, type ElasticModel } from '../../src/engine/index.ts';
+import { createModel, type ElasticModel } from '../../src/engine/index.ts';
 import { fullVariant, type TensorMap, type VitConfig } from '../../src/vit/index.ts';
 import { levelWeights, type TestLevel, testLadder } from '../conformance/engine/ladder.ts';
 import { literalEmbedding } from '../network/literal-vit.ts';
@@ -41,7 +41,7 @@ describe.each(CASES)(
     const start = async (levels: readonly TestLevel[], keepFp32: readonly string[] = []) => {
       const variants = levels.map(({ variant }) => variant);
       const precisions = ['fp32', 'int8'] as const;
-      const model = await createOnnxModel({
+      const model = await createModel({
         config,
         variants,
         device: 'cpu',
@@ -116,14 +116,14 @@ describe('an engine in the int8 precision', () => {
   let alone: ElasticModel;
 
   beforeAll(async () => {
-    both = await createOnnxModel({
+    both = await createModel({
       config,
       variants,
       device: 'cpu',
       workers: 1,
       precisions: ['fp32', 'int8'],
     });
-    alone = await createOnnxModel({ config, variants, device: 'cpu', workers: 1, precisions: ['int8'] });
+    alone = await createModel({ config, variants, device: 'cpu', workers: 1, precisions: ['int8'] });
   });
   afterAll(() => Promise.all([both, alone].map((model) => model.dispose())));
 
@@ -144,7 +144,7 @@ describe('an engine in the int8 precision', () => {
   });
 
   it('refuses weights that were not stored in planes, and says what to do', async () => {
-    const model = await createOnnxModel({
+    const model = await createModel({
       config,
       variants,
       device: 'cpu',
@@ -161,7 +161,7 @@ describe('an engine in the int8 precision', () => {
 
   it('needs the CPU', async () => {
     await expect(
-      createOnnxModel({ config, variants, device: 'webgpu', workers: 1, precisions: ['int8'] }),
+      createModel({ config, variants, device: 'webgpu', workers: 1, precisions: ['int8'] }),
     ).rejects.toMatchObject({ code: 'engine-unavailable' });
   });
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createOnnxModel, type ElasticModel, type OnnxModelOptions } from '../../src/engine/index.ts';
+import { createModel, type ElasticModel, type ModelOptions } from '../../src/engine/index.ts';
 import { levelWeights, testLadder } from '../conformance/engine/ladder.ts';
 import { engineThreads as running } from '../support/engine-threads.ts';
 import { residentBytes } from '../support/resident-bytes.ts';
@@ -30,9 +30,9 @@ describe('the ONNX Runtime engine', () => {
     expect(running).toHaveLength(0);
   });
 
-  async function start(options: Partial<OnnxModelOptions> = {}, upTo = LAST): Promise<ElasticModel> {
+  async function start(options: Partial<ModelOptions> = {}, upTo = LAST): Promise<ElasticModel> {
     const variants = levels.map(({ variant }) => variant);
-    const model = await createOnnxModel({ config, variants, workers: 1, device: 'cpu', ...options });
+    const model = await createModel({ config, variants, workers: 1, device: 'cpu', ...options });
     models.push(model);
     for (const increment of increments.slice(0, upTo + 1)) await model.install(increment);
     return model;
@@ -106,7 +106,7 @@ describe('the ONNX Runtime engine', () => {
     const variant = { heads: [3, 3], channels: [30_000, 30_000], merge: [0, 0] };
     const weights = levelWeights(big, tinyTensors(big), [{ variant, corrections: new Map() }]);
     const images = tinyPixels(big, 8);
-    const create = () => createOnnxModel({ config: big, variants: [variant], workers: 1, device: 'cpu' });
+    const create = () => createModel({ config: big, variants: [variant], workers: 1, device: 'cpu' });
     for (let wait = 0; wait < 50; wait += 5) {
       const model = await create();
       const installing = Promise.allSettled(weights.map((increment) => model.install(increment)));
@@ -135,7 +135,7 @@ describe('the ONNX Runtime engine', () => {
     const weights = levelWeights(big, tensors, [{ variant, corrections: new Map() }]);
     const bytes = 4 * [...tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
     const cycle = async () => {
-      const model = await createOnnxModel({ config: big, variants: [variant], workers: 1, device: 'cpu' });
+      const model = await createModel({ config: big, variants: [variant], workers: 1, device: 'cpu' });
       for (const increment of weights) await model.install(increment);
       await model.embed(tinyPixels(big, 1), 1, { level: 0 });
       await model.dispose();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOnnxModel, type ElasticModel } from '../../src/engine/index.ts';
+import { createModel, type ElasticModel } from '../../src/engine/index.ts';
 import { fullVariant, type SourceModel } from '../../src/vit/index.ts';
 import { levelWeights, testLadder } from '../conformance/engine/ladder.ts';
 import { engineSuite } from '../conformance/engine/suite.ts';
@@ -14,11 +14,9 @@ import { relativeError } from '../support/relative-error.ts';
 import { hasSharedData } from '../support/shared-data.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../support/tiny-vit.ts';
 
-engineSuite('ONNX Runtime (CPU)', (options) =>
-  createOnnxModel({ ...options, device: 'cpu', packing: 'none' }),
-);
+engineSuite('ONNX Runtime (CPU)', (options) => createModel({ ...options, device: 'cpu', packing: 'none' }));
 engineSuite('ONNX Runtime (CPU), weights packed,', (options) =>
-  createOnnxModel({ ...options, device: 'cpu', packing: 'all' }),
+  createModel({ ...options, device: 'cpu', packing: 'all' }),
 );
 
 describe('the ONNX Runtime engine with several threads in a session', () => {
@@ -31,7 +29,7 @@ describe('the ONNX Runtime engine with several threads in a session', () => {
     const answers: Float32Array[] = [];
     for (const threads of [1, 4]) {
       const variants = levels.map((given) => given.variant);
-      const model = await createOnnxModel({ config, variants, device: 'cpu', workers: 1, threads });
+      const model = await createModel({ config, variants, device: 'cpu', workers: 1, threads });
       for (const increment of levelWeights(config, tinyTensors(config), levels))
         await model.install(increment);
       for (let run = 0; run < 5; run++) answers.push(await model.embed(pixels, 8, { level: 0 }));
@@ -60,7 +58,7 @@ describe.skipIf(!hasSharedData)(
         corrections: new Map(),
       }));
       const variants = levels.map(({ variant }) => variant);
-      model = await createOnnxModel({ config, variants, device: 'cpu', workers: 2 });
+      model = await createModel({ config, variants, device: 'cpu', workers: 2 });
       for (const increment of levelWeights(config, tensors, levels)) await model.install(increment);
     });
     afterAll(() => model?.dispose());

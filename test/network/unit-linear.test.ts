@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { columnScales, splitPlanes } from '../../src/checkpoint/index.ts';
 import { floats, type PlainTensor } from '../../src/engine/commands.ts';
 import { weightCodes } from '../../src/engine/runtime/native/int8-host.ts';
-import { engineThreads } from '../../src/engine/runtime/native/native-model.ts';
+import { engineThreads } from '../../src/engine/runtime/native/threads.ts';
 import { GraphBuilder } from '../../src/network/graph.ts';
 import type { Quantisation } from '../../src/network/quantisation.ts';
 import { codesInput, columnsInput, scalesInput, unitLinear } from '../../src/network/unit-linear.ts';
@@ -84,8 +84,8 @@ async function inGraph(
     },
   };
   return await pool.use(async (worker) => {
-    const options = { device: 'cpu', threads: 1 } as const;
-    await worker.send({ kind: 'open', session: 'y', ...g.encode(), options });
+    const options = { provider: 'cpu', threads: 1 } as const;
+    await worker.send({ kind: 'open', session: 'y', model: g, options });
     return floats(await worker.run('y', null, tensors), 'y');
   });
 }

@@ -80,8 +80,8 @@ describe('mean absorption', () => {
     if (!weight) throw new Error('no weight');
     const constant = { shape: weight.shape, data: weight.data.map((v, at) => (at < config.width ? 0 : v)) };
     const changed = { ...context, tensors: new Map([...tensors, [name, constant]]) };
-    const own = await import('../../src/engine/index.ts').then(({ createOnnxAnalysis }) =>
-      createOnnxAnalysis({ config, tensors: changed.tensors, workers: 1 }),
+    const own = await import('../../src/engine/index.ts').then(({ createAnalysis }) =>
+      createAnalysis({ device: 'cpu', config, tensors: changed.tensors, workers: 1 }),
     );
     const means = await activationMeans({ ...changed, model: own, steps: memorySteps() });
     const order = {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CheckpointContent, openCheckpoint, publishCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxAnalysis, createOnnxModel, ladderOptions } from '../../src/engine/index.ts';
+import { createAnalysis, createModel, ladderOptions } from '../../src/engine/index.ts';
 import { asStored } from '../../src/pruning/as-stored.ts';
 import type { PruningContext } from '../../src/pruning/contracts.ts';
 import { embedImages } from '../../src/pruning/fidelity/fidelity.ts';
@@ -25,7 +25,11 @@ async function contextWith(change: (tensors: Map<string, Tensor>) => void): Prom
   change(changed);
   const tensors: TensorMap = asStored(changed, 'split');
   const { config } = plain;
-  const context = { ...plain, tensors, model: await createOnnxAnalysis({ config, tensors, workers: 1 }) };
+  const context = {
+    ...plain,
+    tensors,
+    model: await createAnalysis({ device: 'cpu', config, tensors, workers: 1 }),
+  };
   contexts.push(context);
   return context;
 }
@@ -86,7 +90,7 @@ describe('the int8 precision of a checkpoint', () => {
     const store = memoryStore();
     await publishCheckpoint(store, { ...contentOf(context), levels, keepFp32 });
     const { manifest, levels: weights } = await openCheckpoint(store, 'tiny');
-    const model = await createOnnxModel({ ...ladderOptions(manifest), device: 'cpu', workers: 1 });
+    const model = await createModel({ ...ladderOptions(manifest), device: 'cpu', workers: 1 });
     expect(model.precisions).toEqual(['fp32', 'int8']);
     for await (const increment of weights()) await model.install(increment);
     const { held } = context.images;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { createAnalysis } from '../../src/engine/index.ts';
 import { type Reporter, silent } from '../../src/progress/index.ts';
 import { readCalibrationImages } from '../../src/pruning/data/calibration-images.ts';
 import { createRandom } from '../../src/pruning/data/random.ts';
@@ -136,7 +136,7 @@ describe('prune', () => {
     const { store, result } = await run();
     const checkpoint = await openCheckpoint(store, 'tiny');
     const tensors = await checkpoint.tensors();
-    const analysis = await createOnnxAnalysis({ config, tensors });
+    const analysis = await createAnalysis({ device: 'cpu', config, tensors });
     const source = await readModel(model);
     for (const [name, tensor] of source.tensors) {
       // fp16 keeps eleven bits.

@@ -1,4 +1,4 @@
-import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { createAnalysis } from '../../src/engine/index.ts';
 import { silent } from '../../src/progress/index.ts';
 import type { ImageSet, Picture, PruningContext } from '../../src/pruning/contracts.ts';
 import { createRandom } from '../../src/pruning/data/random.ts';
@@ -49,7 +49,8 @@ export async function tinyContext(
   return {
     config,
     tensors,
-    model: await createOnnxAnalysis({ config, tensors, workers: 2 }),
+    model: await createAnalysis({ device: 'cpu', config, tensors, workers: 2 }),
+    device: 'cpu',
     images: { fit: randomImages(config, counts.fit, 1), held: randomImages(config, counts.held, 2) },
     seed: 7,
     report: silent,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BudgetsRun, driveBudgets } from '../../bench/budgets/drive.ts';
 import { median } from '../../bench/common/statistics.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { ServedModel, systemClock } from '../../src/serving/index.ts';
 import { tinyStore } from '../support/tiny-store.ts';
 import { tinyConfig } from '../support/tiny-vit.ts';
@@ -35,7 +35,7 @@ describe('2,000 requests of mixed budgets at 60 % of capacity, on the real engin
       embeddingWidth: 192,
     });
     const { digest, manifest, levels } = await openCheckpoint(await tinyStore({ config }), 'tiny');
-    const engine = await createOnnxModel({ config, variants: manifest.ladder, workers: 2 });
+    const engine = await createModel({ config, variants: manifest.ladder, workers: 2 });
     model = new ServedModel('tiny', digest, manifest, engine, systemClock);
     await model.load(levels());
   });

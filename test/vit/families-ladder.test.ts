@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { quick } from '../../src/pruning/recipe/recipes/quick.ts';
 import { memoryStore } from '../../src/storage/index.ts';
@@ -43,7 +43,7 @@ describe('every family is pruned and served', () => {
     const checkpoint = await openCheckpoint(store, name);
     const { config } = checkpoint.manifest;
     const tensors = await checkpoint.tensors();
-    const engine = await createOnnxModel({ config, variants: ladder, workers: 1 });
+    const engine = await createModel({ config, variants: ladder, workers: 1 });
     for await (const level of checkpoint.levels()) await engine.install(level);
 
     const expected = readExpected(name);

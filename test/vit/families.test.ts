@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AnalysisModel, createOnnxAnalysis } from '../../src/engine/index.ts';
+import { type AnalysisModel, createAnalysis } from '../../src/engine/index.ts';
 import { fullVariant, readModel, type SourceModel, type UnitOrder } from '../../src/vit/index.ts';
 import { folderFiles } from '../../src/vit/node.ts';
 import { FIXTURE_FAMILIES, fixturePixels, IMAGES, readExpected } from '../support/family-fixtures.ts';
@@ -18,7 +18,12 @@ describe.each(networks)('a network saved as $name', ({ name, expected }) => {
 
   beforeAll(async () => {
     source = await readModel(folderFiles(join(FIXTURE_FAMILIES, name)));
-    engine = await createOnnxAnalysis({ config: source.config, tensors: source.tensors, workers: 1 });
+    engine = await createAnalysis({
+      device: 'cpu',
+      config: source.config,
+      tensors: source.tensors,
+      workers: 1,
+    });
   });
   afterAll(() => engine?.dispose());
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createOnnxAnalysis } from '../../src/engine/index.ts';
+import { createAnalysis } from '../../src/engine/index.ts';
 import { readModel } from '../../src/vit/index.ts';
 import { folderFiles, sharpDecoder } from '../../src/vit/node.ts';
 import { AUGREG, DEIT, hasSharedData, SHARED_DATA } from '../support/shared-data.ts';
@@ -31,7 +31,7 @@ describe.skipIf(!hasSharedData)(
     ])('%s is right as often as in timm', async (_, folder, expected) => {
       const { config, tensors } = await readModel(folderFiles(folder));
       const [weight, bias] = ['head.weight', 'head.bias'].map((name) => tensors.get(name)?.data ?? []);
-      const engine = await createOnnxAnalysis({ config, tensors, workers: 1 });
+      const engine = await createAnalysis({ device: 'cpu', config, tensors, workers: 1 });
       const decoder = sharpDecoder();
       const each = 3 * config.imageSize ** 2;
       const pictures = photographs();

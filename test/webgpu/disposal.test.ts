@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createOnnxModel, type ElasticModel } from '../../src/engine/index.ts';
+import { createModel, type ElasticModel } from '../../src/engine/index.ts';
 import { levelWeights, testLadder } from '../conformance/engine/ladder.ts';
 import { tinyConfig, tinyPixels, tinyTensors } from '../support/tiny-vit.ts';
 
@@ -10,7 +10,7 @@ const pixels = tinyPixels(config, 1);
 
 async function start(): Promise<ElasticModel> {
   const variants = levels.map(({ variant }) => variant);
-  const model = await createOnnxModel({ config, variants, device: 'webgpu', workers: 1 });
+  const model = await createModel({ config, variants, device: 'webgpu', workers: 1 });
   for (const increment of increments) await model.install(increment);
   return model;
 }

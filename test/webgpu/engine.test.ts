@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { engineSuite } from '../conformance/engine/suite.ts';
 
 /** Sums are made in another order on other numbers of rows. */
@@ -8,7 +8,7 @@ const BATCH_TOLERANCE = 1e-5;
 if (process.env.VK_ICD_FILENAMES) {
   engineSuite(
     'ONNX Runtime (WebGPU)',
-    (options) => createOnnxModel({ ...options, device: 'webgpu', workers: 1 }),
+    (options) => createModel({ ...options, device: 'webgpu', workers: 1 }),
     { threads: false, batchTolerance: BATCH_TOLERANCE },
   );
 } else {

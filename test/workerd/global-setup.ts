@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
-import { createOnnxModel } from '../../src/engine/index.ts';
+import { createModel } from '../../src/engine/index.ts';
 import { startServer } from '../../src/host/index.ts';
 import type { ObjectStore } from '../../src/storage/index.ts';
 import { openStore } from '../../src/storage/node.ts';
@@ -51,7 +51,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
 async function nativeAnswers(store: ObjectStore, car: Uint8Array) {
   const { manifest, levels } = await openCheckpoint(store, 'sample');
   const { config, ladder } = manifest;
-  const engine = await createOnnxModel({ config, variants: ladder, device: 'cpu', workers: 1 });
+  const engine = await createModel({ config, variants: ladder, device: 'cpu', workers: 1 });
   for await (const level of levels()) await engine.install(level);
   const decoder = wasmDecoder({
     jpeg: await wasmModule('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'),

@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { Command } from 'commander';
 import { parseBudgetHeader } from '../../budget/index.ts';
+import type { Device } from '../../engine/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -18,7 +19,7 @@ interface EmbedFlags {
   readonly budget?: string;
   readonly out?: string;
   readonly normalize: boolean;
-  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly device: Device;
   readonly precision: 'auto' | 'fp32' | 'int8';
 }
 

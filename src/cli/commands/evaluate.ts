@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
+import type { Device } from '../../engine/index.ts';
 import type { Evaluation } from '../../evaluation/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -14,7 +15,7 @@ interface EvaluateFlags {
   readonly images: string;
   readonly limit?: number;
   readonly out?: string;
-  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly device: Device;
   readonly json?: boolean;
 }
 

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import type { Device } from '../../engine/index.ts';
 import type { LogFormat, RunningServer } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
@@ -11,7 +12,7 @@ interface ServeFlags {
   readonly config?: string;
   readonly tier?: string;
   readonly model?: string[];
-  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda';
+  readonly device: Device;
   readonly precision: 'auto' | 'fp32' | 'int8';
   readonly packing: 'auto' | 'none' | 'full' | 'all';
   readonly workers?: number;

@@ -20,8 +20,8 @@ export async function weightCodes(worker: EngineWorker): Promise<Quantisation['w
   const product = g.contrib('MatMulIntegerToFloat', [activations, weights, g.float(1), g.float(1)]);
   g.output('product', product, 'float', [WIDTH, WIDTH]);
   const dims = [WIDTH, WIDTH];
-  const options = { device: 'cpu', threads: 1 } as const;
-  await worker.send({ kind: 'open', session: 'int8', ...g.encode(), options });
+  const options = { provider: 'cpu', threads: 1 };
+  await worker.send({ kind: 'open', session: 'int8', model: g, options });
   const outputs = await worker.run('int8', null, {
     activations: { type: 'uint8', dims, data: new Uint8Array(WIDTH ** 2).fill(ACTIVATION) },
     weights: { type: 'int8', dims, data: new Int8Array(WIDTH ** 2).fill(WEIGHT) },

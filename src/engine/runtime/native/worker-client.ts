@@ -1,8 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../../../problem/index.ts';
-import type { Command, Outputs, PlainTensor, Reply, Request } from '../../commands.ts';
+import type { Command, Outputs, PlainTensor } from '../../commands.ts';
 import { GivenOnce } from '../../given-to-worker.ts';
 import type { EngineWorker } from '../../worker-pool.ts';
+import { encoded } from '../encoded.ts';
+import type { Reply, Request } from './messages.ts';
 import { NativeCalls } from './native-calls.ts';
 
 /** The worker's file beside this one, as source or as compiled. */
@@ -66,7 +68,10 @@ export class EngineThread extends GivenOnce implements EngineWorker {
     const timer = setTimeout(() => setImmediate(() => this.#hung(id, command, timeoutMs)), timeoutMs);
     this.#waiting.set(id, { resolve, reject, timer });
     this.#worker.ref();
-    const request: Request = { id, command };
+    const request: Request = {
+      id,
+      command: command.kind === 'open' ? { ...command, model: encoded(command.model) } : command,
+    };
     this.#worker.postMessage(
       request,
       transfer.filter((buffer) => buffer instanceof ArrayBuffer),

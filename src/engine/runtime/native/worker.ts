@@ -1,16 +1,17 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Reply, Request } from '../../commands.ts';
 import { Executor } from '../../executor.ts';
+import { OnnxRuntime } from '../onnx-runtime.ts';
+import type { Reply, Request } from './messages.ts';
 import { NativeCalls } from './native-calls.ts';
 
 /** The thread that owns ONNX Runtime sessions: `session.run` blocks its thread, so it must not be the caller's. */
 
-const executor = new Executor({
+const runtime = new OnnxRuntime({
   InferenceSession,
   Tensor,
-  sessionOptions: ({ device, threads }) => ({
-    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+  sessionOptions: ({ provider, threads }) => ({
+    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
@@ -18,6 +19,7 @@ const executor = new Executor({
     extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
   }),
 });
+const executor = new Executor(runtime);
 
 const calls = new NativeCalls(workerData as SharedArrayBuffer); // worker-client.ts gives it
 const port = parentPort;

@@ -2,7 +2,7 @@ import type { Variant, VitConfig } from '../../../vit/index.ts';
 import type { ElasticModel } from '../../engine.ts';
 import { OnnxModel } from '../../model.ts';
 import { WorkerPool } from '../../worker-pool.ts';
-import { IsolateWorker } from './isolate-worker.ts';
+import { IsolateWorker } from '../isolate-worker.ts';
 import { webRuntime } from './runtime.ts';
 import type { WasmModule } from './web-assembly.ts';
 
@@ -24,8 +24,8 @@ export interface WebModelOptions {
  */
 export async function createWebModel({ config, variants, wasm }: WebModelOptions): Promise<ElasticModel> {
   const runtime = await webRuntime(wasm);
-  const pool = new WorkerPool({ size: 1, create: () => new IsolateWorker(runtime) });
-  const session = { device: 'cpu', threads: 1 } as const;
+  const pool = new WorkerPool({ size: 1, create: () => new IsolateWorker('ONNX Runtime', runtime) });
+  const session = { provider: 'wasm', threads: 1 } as const;
   // Memory is short, and batching gains nothing on one thread.
   return new OnnxModel({ config, variants, session, pool, maxBatch: 1 });
 }

@@ -1,8 +1,11 @@
+import type { OnnxGraph } from '../../../network/proto.ts';
 import type { Runtime } from '../../executor.ts';
+import { encoded } from '../encoded.ts';
+import { type OnnxInputs, OnnxRuntime } from '../onnx-runtime.ts';
 import { type WasmMemory, type WasmModule, withModule } from './web-assembly.ts';
 
 /** ONNX Runtime in WebAssembly, on one thread. */
-export interface WebRuntime extends Runtime {
+export interface WebRuntime extends Runtime<OnnxGraph, OnnxInputs> {
   /** Bytes of its linear memory at present. */
   heapBytes(): number;
 }
@@ -32,7 +35,7 @@ async function start(module: WasmModule): Promise<WebRuntime> {
   env.wasm.wasmBinary = NO_BINARY;
   // The runtime instantiates its module when the first session is created.
   let memory: WasmMemory | undefined;
-  return {
+  const runtime = new OnnxRuntime({
     Tensor,
     InferenceSession: {
       async create(model, options) {
@@ -49,6 +52,11 @@ async function start(module: WasmModule): Promise<WebRuntime> {
       enableCpuMemArena: false,
       enableMemPattern: false,
     }),
+  });
+  return {
+    open: (graph, options) => runtime.open(encoded(graph), options),
+    bind: (views, tensors) => runtime.bind(views, tensors),
+    forget: () => runtime.forget(),
     heapBytes: () => memory?.buffer.byteLength ?? 0,
   };
 }

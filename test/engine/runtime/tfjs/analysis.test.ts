@@ -1,6 +1,6 @@
-import { createTfjsAnalysis } from '../../../../src/engine/runtime/tfjs/index.ts';
+import { createAnalysis } from '../../../../src/engine/index.ts';
 import { analysisSuite } from '../../../conformance/engine/analysis-suite.ts';
 
 analysisSuite('TensorFlow.js (WebAssembly)', ({ config, tensors }) =>
-  createTfjsAnalysis({ config, tensors, backend: 'wasm' }),
+  createAnalysis({ config, tensors, device: 'tfjs-wasm' }),
 );

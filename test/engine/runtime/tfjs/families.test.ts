@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AnalysisModel, createOnnxAnalysis } from '../../../../src/engine/index.ts';
-import { createTfjsAnalysis, loadBackend } from '../../../../src/engine/runtime/tfjs/index.ts';
+import { type AnalysisModel, createAnalysis } from '../../../../src/engine/index.ts';
 import { fullVariant, readModel, totalTokens, type VitConfig } from '../../../../src/vit/index.ts';
 import { folderFiles } from '../../../../src/vit/node.ts';
 import { FIXTURE_FAMILIES, fixturePixels, IMAGES, readExpected } from '../../../support/family-fixtures.ts';
@@ -26,8 +26,8 @@ describe.each(readdirSync(FIXTURE_FAMILIES))(
       const source = await readModel(folderFiles(join(FIXTURE_FAMILIES, name)));
       config = source.config;
       const { tensors } = source;
-      onnx = await createOnnxAnalysis({ config, tensors, workers: 1 });
-      tfjs = await createTfjsAnalysis({ config, tensors, backend: 'wasm' });
+      onnx = await createAnalysis({ device: 'cpu', config, tensors, workers: 1 });
+      tfjs = await createAnalysis({ device: 'tfjs-wasm', config, tensors });
     });
     afterAll(() => Promise.all([onnx?.dispose(), tfjs?.dispose()]));
 
@@ -104,7 +104,6 @@ describe.each(readdirSync(FIXTURE_FAMILIES))(
     });
 
     it('leave no tensor behind', async () => {
-      const tf = await loadBackend('wasm');
       await tfjs?.dispose();
       expect(tf.memory().numTensors).toBe(0);
       await expect(tfjs?.embed(pixels, IMAGES)).rejects.toMatchObject({ code: 'engine-failed' });

@@ -1,6 +1,6 @@
-import { createTfjsAnalysis } from '../../../../src/engine/runtime/tfjs/index.ts';
+import { createAnalysis } from '../../../../src/engine/index.ts';
 import { gradientSuite } from '../../../conformance/engine/gradient-suite.ts';
 
 gradientSuite('TensorFlow.js (WebAssembly)', ({ config, tensors }) =>
-  createTfjsAnalysis({ config, tensors, backend: 'wasm' }),
+  createAnalysis({ config, tensors, device: 'tfjs-wasm' }),
 );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createOnnxAnalysis } from '../../../../src/engine/index.ts';
+import { createAnalysis } from '../../../../src/engine/index.ts';
 import { activationMeans } from '../../../../src/pruning/activations/activation-means.ts';
 import { absorbMeans } from '../../../../src/pruning/activations/mean-absorption.ts';
 import type { PruningContext } from '../../../../src/pruning/contracts.ts';
@@ -22,7 +22,7 @@ async function unevenContext(changes: Partial<VitConfig>): Promise<PruningContex
   return {
     ...context,
     tensors,
-    model: await createOnnxAnalysis({ config: context.config, tensors, workers: 1 }),
+    model: await createAnalysis({ device: 'cpu', config: context.config, tensors, workers: 1 }),
   };
 }
 

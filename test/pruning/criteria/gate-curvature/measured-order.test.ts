@@ -98,11 +98,11 @@ describe('the measured order', () => {
 
   it('lets a block go first whose units do nothing', async () => {
     const base = contexts.heads;
-    const { createOnnxAnalysis } = await import('../../../../src/engine/index.ts');
+    const { createAnalysis } = await import('../../../../src/engine/index.ts');
     const name = 'blocks.2.mlp.fc2.weight';
     const { shape, data } = base.tensors.get(name) ?? { shape: [], data: new Float32Array() };
     const tensors = new Map([...base.tensors, [name, { shape, data: data.map(() => 0) }]]);
-    const model = await createOnnxAnalysis({ config: base.config, tensors, workers: 1 });
+    const model = await createAnalysis({ device: 'cpu', config: base.config, tensors, workers: 1 });
     const context = { ...base, tensors, model, steps: memorySteps() };
     const { channels } = await measuredOrder(context, ascending(context), IMAGES);
     await model.dispose();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOnnxAnalysis } from '../../../../src/engine/index.ts';
+import { createAnalysis } from '../../../../src/engine/index.ts';
 import type { PruningContext } from '../../../../src/pruning/contracts.ts';
 import {
   addMeanSquares,
@@ -41,7 +41,7 @@ describe.skipIf(!hasSharedData)("SnapViT's loss and local scores (needs ../share
     async (name) => {
       const golden = readGolden(name).snapvit;
       const { config, tensors } = await readGoldenModel(name);
-      const model = await createOnnxAnalysis({ config, tensors });
+      const model = await createAnalysis({ device: 'cpu', config, tensors });
       const views = { pixels: goldenPixels(config), crops: 8, views: [0, 1, 2, 3, 4, 5, 6, 7], teachers: 2 };
       const { loss, fc1, value } = await weightGradients(model, [views]);
       await model.dispose();

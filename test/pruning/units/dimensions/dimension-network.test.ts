@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createOnnxAnalysis } from '../../../../src/engine/index.ts';
+import { createAnalysis } from '../../../../src/engine/index.ts';
 import { silent } from '../../../../src/progress/index.ts';
 import { readCalibrationImages } from '../../../../src/pruning/data/calibration-images.ts';
 import { rowCosines } from '../../../../src/pruning/fidelity/fidelity.ts';
@@ -22,7 +22,7 @@ async function both(changes: Partial<VitConfig>) {
   const context = await tinyContext(changes);
   const config = withDimensions(context.config);
   const tensors = await dimensionTensors(context);
-  const model = await createOnnxAnalysis({ config, tensors, workers: 2 });
+  const model = await createAnalysis({ device: 'cpu', config, tensors, workers: 2 });
   return {
     context,
     config,
@@ -87,10 +87,15 @@ describe.skipIf(!hasSharedData).each([
       seed: 0,
       report: silent,
     });
-    const heads = await createOnnxAnalysis({ config, tensors });
-    const context = { config, tensors, model: heads, images, seed: 0, report: silent, steps: memorySteps() };
+    const heads = await createAnalysis({ device: 'cpu', config, tensors });
+    const job = { images, device: 'cpu', seed: 0, report: silent, steps: memorySteps() } as const;
+    const context = { ...job, config, tensors, model: heads };
     const own = withDimensions(config);
-    const model = await createOnnxAnalysis({ config: own, tensors: await dimensionTensors(context) });
+    const model = await createAnalysis({
+      device: 'cpu',
+      config: own,
+      tensors: await dimensionTensors(context),
+    });
     const pixels = await images.held.pixels([0, 1, 2, 3, 4, 5, 6, 7]);
     const expected = await heads.embed(pixels, 8);
     expect(relativeError(await model.embed(pixels, 8), expected)).toBeLessThan(1e-5);

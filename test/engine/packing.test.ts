@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { choosePacking } from '../../../../src/engine/runtime/native/packing.ts';
-import { fullVariant, parameters } from '../../../../src/vit/index.ts';
-import { tinyConfig } from '../../../support/tiny-vit.ts';
+import { packingByMemory } from '../../src/engine/packing.ts';
+import { fullVariant, parameters } from '../../src/vit/index.ts';
+import { tinyConfig } from '../support/tiny-vit.ts';
 
 const config = tinyConfig();
 const full = fullVariant(config);
@@ -17,7 +17,7 @@ describe('the choice of what is packed', () => {
     { precisions: ['fp32'] as const, workers: 1, bytes: 4 },
     { precisions: ['fp32', 'int8'] as const, workers: 2, bytes: 10 },
   ])('is what the free memory has room for, $workers copies in $precisions', ({ bytes, ...given }) => {
-    const chosen = () => choosePacking('cpu', { config, variants, ...given });
+    const chosen = () => packingByMemory({ config, variants, ...given });
     withFree(10 * bytes * (small + large));
     expect(chosen()).toBe('all');
     withFree(10 * bytes * (small + large) - 1);
@@ -26,11 +26,5 @@ describe('the choice of what is packed', () => {
     expect(chosen()).toBe('full');
     withFree(4 * bytes * large - 1);
     expect(chosen()).toBe('none');
-  });
-
-  it('is every level on a GPU, where other weights would travel for each run', () => {
-    const given = { config, variants, precisions: ['fp32'] as const, workers: 1 };
-    withFree(0);
-    expect(choosePacking('webgpu', given)).toBe('all');
   });
 });

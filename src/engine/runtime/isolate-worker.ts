@@ -1,18 +1,21 @@
-import { Problem } from '../../../problem/index.ts';
-import type { Command, Outputs, PlainTensor } from '../../commands.ts';
-import { Executor } from '../../executor.ts';
-import { GivenOnce } from '../../given-to-worker.ts';
-import type { EngineWorker } from '../../worker-pool.ts';
-import type { WebRuntime } from './runtime.ts';
+import type { OnnxGraph } from '../../network/proto.ts';
+import { Problem } from '../../problem/index.ts';
+import type { Command, Outputs, PlainTensor } from '../commands.ts';
+import { type BoundInputs, Executor, type Runtime } from '../executor.ts';
+import { GivenOnce } from '../given-to-worker.ts';
+import type { EngineWorker } from '../worker-pool.ts';
 
-/** Carries out engine commands in this very isolate, one after the other: a Worker has no threads. */
-export class IsolateWorker extends GivenOnce implements EngineWorker {
-  readonly #executor: Executor;
+/** Carries out engine commands in this very isolate, one after the other: where there are no threads, or none are of use. */
+export class IsolateWorker<Inputs extends BoundInputs> extends GivenOnce implements EngineWorker {
+  readonly #name: string;
+  readonly #executor: Executor<OnnxGraph, Inputs>;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Problem | undefined;
 
-  constructor(runtime: WebRuntime) {
+  /** @param name of the runtime, for what is said of its faults */
+  constructor(name: string, runtime: Runtime<OnnxGraph, Inputs>) {
     super();
+    this.#name = name;
     this.#executor = new Executor(runtime);
   }
 
@@ -28,7 +31,7 @@ export class IsolateWorker extends GivenOnce implements EngineWorker {
       return await done;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Problem('engine-failed', `ONNX Runtime failed: ${reason}`, {}, { cause });
+      throw new Problem('engine-failed', `${this.#name} failed: ${reason}`, {}, { cause });
     }
   }
 

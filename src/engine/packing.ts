@@ -1,8 +1,7 @@
 import { freemem } from 'node:os';
-import type { Precision } from '../../../checkpoint/index.ts';
-import { parameters, type Variant, type VitConfig } from '../../../vit/index.ts';
-import type { Packing } from '../../model.ts';
-import type { Device } from './device.ts';
+import type { Precision } from '../checkpoint/index.ts';
+import { parameters, type Variant, type VitConfig } from '../vit/index.ts';
+import type { Packing } from './model.ts';
 
 /** Shares of the free memory that packed weights may take where nobody has said which are wanted. */
 const MOST: Readonly<Record<Exclude<Packing, 'none'>, number>> = { all: 0.1, full: 0.25 };
@@ -16,11 +15,10 @@ interface Served {
 }
 
 /**
- * On a CPU every level, where a copy of all of them in each worker takes a tenth of the free memory at most, or the full network alone,
- * for a quarter. On a GPU every level, because what is no part of a session travels to the device for each run.
+ * Every level, where a copy of all of them in each worker takes a tenth of the free memory at most, or the full network alone, for a
+ * quarter.
  */
-export function choosePacking(device: Device, served: Served): Packing {
-  if (device !== 'cpu') return 'all';
+export function packingByMemory(served: Served): Packing {
   const free = freeMemory();
   if (packedBytes(served, served.variants) <= MOST.all * free) return 'all';
   return packedBytes(served, served.variants.slice(-1)) <= MOST.full * free ? 'full' : 'none';

@@ -1,0 +1,59 @@
+import type * as Core from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
+
+/** The operators of TensorFlow.js, from whichever package brought them. */
+export type Tf = typeof Core;
+
+/**
+ * Whole numbers that the host knows: shapes, counts, axes. ONNX has them as int64 tensors; what is computed from them alone is
+ * computed here and never reaches the device.
+ */
+export class Ints {
+  readonly dims: readonly number[];
+  /** Row-major. */
+  readonly values: readonly number[];
+
+  constructor(dims: readonly number[], values: readonly number[]) {
+    this.dims = dims;
+    this.values = values;
+  }
+
+  static list(values: readonly number[]): Ints {
+    return new Ints([values.length], values);
+  }
+}
+
+/** A tensor that stays on the device between runs, and, where it is a matrix, its transpose. Both are made when they are asked for. */
+export interface Resident {
+  readonly dims: readonly number[];
+  tensor(): Tensor;
+  turned(): Tensor;
+}
+
+/** What a name in a graph stands for while it runs. */
+export type Value = Tensor | Ints | Resident;
+
+export function isResident(value: Tensor | Resident): value is Resident {
+  return 'turned' in value;
+}
+
+export function dimsOf(value: Value): readonly number[] {
+  if (value instanceof Ints || isResident(value)) return value.dims;
+  return value.shape;
+}
+
+export function product(dims: readonly number[]): number {
+  return dims.reduce((total, dim) => total * dim, 1);
+}
+
+/** The dimensions that two shapes are stretched to, by ONNX's (and NumPy's) rule. */
+export function broadcast(a: readonly number[], b: readonly number[]): number[] {
+  const rank = Math.max(a.length, b.length);
+  const dim = (of: readonly number[], axis: number) => of[axis - rank + of.length] ?? 1;
+  return Array.from({ length: rank }, (_, axis) => {
+    const [one, other] = [dim(a, axis), dim(b, axis)];
+    if (one !== other && one !== 1 && other !== 1)
+      throw new RangeError(`[${a.join(', ')}] and [${b.join(', ')}] do not fit each other.`);
+    return one === 1 ? other : one;
+  });
+}
