@@ -50,6 +50,13 @@ export default {
       to: { path: '^src/engine/(runtime/(native|tfjs)/|(analysis|create|index)\\.ts$)' },
     },
     {
+      name: 'kernels-stand-alone',
+      comment: 'Bare loops over numbers, checked by tsconfig.kernels.json, know nothing of the rest',
+      severity: 'error',
+      from: { path: '^src/.*/kernels/' },
+      to: { path: '^src/', pathNot: '/kernels/' },
+    },
+    {
       name: 'product-does-not-import-tests',
       severity: 'error',
       from: { path: '^(src|functions)' },

@@ -11,6 +11,7 @@ import {
 } from '../checkpoint/index.ts';
 import { createModel, type Device, deviceFor, type ElasticModel } from '../engine/index.ts';
 import { memoryStore } from '../storage/index.ts';
+import { elementOf } from '../vit/index.ts';
 import type { ImageSet, PruningContext } from './contracts.ts';
 import { range } from './data/ordered.ts';
 import { fidelityOf } from './fidelity/fidelity.ts';
@@ -108,7 +109,7 @@ async function sensitiveMatrices(
   const byGain = gains.toSorted((a, b) => b.gain - a.gain).map(({ matrix }) => matrix);
   const kept: string[] = [];
   while (fidelity < least && kept.length < most) {
-    kept.push(byGain[kept.length] ?? '');
+    kept.push(elementOf(byGain, kept.length));
     fidelity = await probe(kept);
   }
   return kept.toSorted();

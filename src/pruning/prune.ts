@@ -18,7 +18,7 @@ import { folderFiles, sharpDecoder } from '../vit/node.ts';
 import { makeAsStored } from './as-stored.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { releasedCriterion } from './criteria/released/criterion.ts';
-import { fitPca } from './criteria/snapvit/evolution/pca.ts';
+import { fitPca } from './criteria/snapvit/evolution/kernels/pca.ts';
 import { type Calibration, readCalibrationImages } from './data/calibration-images.ts';
 import { embedImages } from './fidelity/fidelity.ts';
 import { measureInt8 } from './int8.ts';

@@ -10,6 +10,7 @@ export {
   VitConfigSchema,
 } from './config.ts';
 export { decodeHalf, encodeHalf } from './float16.ts';
+export { elementOf, tensorOf } from './holes.ts';
 export type { DecodeOptions, ImageDecoder } from './image.ts';
 export type { ModelFiles, ReadModelOptions, SourceModel } from './model-source.ts';
 export { readModel } from './model-source.ts';
@@ -30,7 +31,7 @@ export {
   readSafetensorsHeader,
 } from './safetensors.ts';
 export type { UnitOrder, Variant } from './subnetwork.ts';
-export { feasibleMerge, flops, fullVariant, parameters, tokensPerBlock } from './subnetwork.ts';
+export { feasibleMerge, flops, fullVariant, orderOf, parameters, tokensPerBlock } from './subnetwork.ts';
 export type { Tensor, TensorMap } from './tensors.ts';
 export { expectedTensors, unitTensors } from './tensors.ts';
 export type { SubNetwork, UnitKind } from './units.ts';

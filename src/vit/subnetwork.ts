@@ -1,6 +1,7 @@
 import type { VitConfig } from './config.ts';
 import { patchTokens, prefixTokens, totalTokens } from './config.ts';
-import { keptOf, type SubNetwork } from './units.ts';
+import { elementOf } from './holes.ts';
+import { keptOf, type SubNetwork, type UnitKind } from './units.ts';
 
 /** What a level runs: a sub-network, and the tokens merged away in each block. */
 export interface Variant extends SubNetwork {
@@ -29,6 +30,16 @@ export interface UnitOrder {
   /** Where dimensions are units. */
   readonly queries?: readonly (readonly number[])[] | undefined;
   readonly values?: readonly (readonly number[])[] | undefined;
+}
+
+/**
+ * The units of a kind in a block, most important first.
+ * @throws RangeError when the order does not have that kind or that block
+ */
+export function orderOf(units: UnitOrder, kind: UnitKind, block: number): readonly number[] {
+  const blocks = units[kind];
+  if (!blocks) throw new RangeError(`The units have no order of ${kind}.`);
+  return elementOf(blocks, block);
 }
 
 /**
@@ -75,10 +86,8 @@ export function flops(config: VitConfig, variant: Variant): number {
   const tokens = tokensPerBlock(config, variant);
   let total = 2 * patchTokens(config) * config.patchSize ** 2 * 3 * D;
   for (let block = 0; block < config.depth; block++) {
-    const h = variant.heads[block] ?? 0;
-    const m = variant.channels[block] ?? 0;
-    const T = tokens.attention[block] ?? 0;
-    const after = tokens.mlp[block] ?? 0;
+    const [h, m] = [elementOf(variant.heads, block), elementOf(variant.channels, block)];
+    const [T, after] = [elementOf(tokens.attention, block), elementOf(tokens.mlp, block)];
     const dims = keptOf(config, variant, 'queries', block) + keptOf(config, variant, 'values', block);
     total += 4 * D * dims * h * T + 2 * h * dims * T * T + 3 * h * T * T;
     total += (config.mlp === 'gated' ? 6 : 4) * D * m * after;
@@ -99,7 +108,7 @@ export function parameters(config: VitConfig, sub: SubNetwork): number {
   for (let block = 0; block < config.depth; block++) {
     const [asked, given] = [keptOf(config, sub, 'queries', block), keptOf(config, sub, 'values', block)];
     const perHead = 2 * asked * (D + 1) + given * (2 * D + 1);
-    total += 6 * D + (sub.heads[block] ?? 0) * perHead + (sub.channels[block] ?? 0) * perChannel;
+    total += 6 * D + elementOf(sub.heads, block) * perHead + elementOf(sub.channels, block) * perChannel;
   }
   return total;
 }

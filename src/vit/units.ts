@@ -1,4 +1,5 @@
 import type { VitConfig } from './config.ts';
+import { elementOf } from './holes.ts';
 
 /** What a block is cut into: heads, or query-key and value dimensions in place of them; and MLP channels. */
 export type UnitKind = 'heads' | 'queries' | 'values' | 'channels';
@@ -29,7 +30,9 @@ export function unitCount(config: VitConfig, kind: UnitKind): number {
 
 /** Units of the kind that are kept in a block. */
 export function keptOf(config: VitConfig, sub: SubNetwork, kind: UnitKind, block: number): number {
-  return sub[kind]?.[block] ?? unitCount(config, kind);
+  const counts = sub[kind];
+  // Dimensions are counted only where they are units.
+  return counts ? elementOf(counts, block) : unitCount(config, kind);
 }
 
 /** The units that what `attn.proj` reads is made of, and how many numbers each gives: `[units * width]` in all. */

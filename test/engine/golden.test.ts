@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AnalysisModel, createAnalysis } from '../../src/engine/index.ts';
-import { snapvitLoss } from '../../src/pruning/criteria/snapvit/loss.ts';
+import { snapvitLoss } from '../../src/pruning/criteria/snapvit/kernels/loss.ts';
 import { fullVariant, type SourceModel } from '../../src/vit/index.ts';
 import {
   GOLDEN_PICTURES,

@@ -5,7 +5,8 @@ import { ridgeCorrection } from '../../src/pruning/corrections/ridge/correction.
 import { interpolated } from '../../src/pruning/corrections/ridge/strength.ts';
 import { gateCurvatureCriterion } from '../../src/pruning/criteria/gate-curvature/criterion.ts';
 import { embedImages, rowCosines } from '../../src/pruning/fidelity/fidelity.ts';
-import { clearlyWorse, createMeasure } from '../../src/pruning/fidelity/measure.ts';
+import { clearlyWorse } from '../../src/pruning/fidelity/kernels/cosines.ts';
+import { createMeasure } from '../../src/pruning/fidelity/measure.ts';
 import { fitToShare } from '../../src/pruning/paths/joint-search/candidate.ts';
 import { jointSearchPath } from '../../src/pruning/paths/joint-search/path.ts';
 import { memorySteps } from '../../src/pruning/steps/step-store.ts';

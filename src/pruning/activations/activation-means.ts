@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ActivationMeans } from '../../engine/index.ts';
 import type { PruningContext } from '../contracts.ts';
 import { range } from '../data/ordered.ts';
+import { addColumns } from '../kernels/arrays.ts';
 import { jsonStep } from '../steps/step-store.ts';
 import { advance, allActivations, firstStream, lastLayer } from './residual-stream.ts';
 
@@ -46,10 +47,7 @@ function columnMeans(pieces: readonly Float32Array[], columns: number): Float32A
   const sums = new Float64Array(columns);
   let rows = 0;
   for (const piece of pieces) {
-    for (let at = 0; at < piece.length; at++) {
-      const column = at % columns;
-      sums[column] = (sums[column] ?? 0) + (piece[at] ?? 0);
-    }
+    addColumns(sums, piece);
     rows += piece.length / columns;
   }
   return Float32Array.from(sums, (sum) => sum / Math.max(1, rows));

@@ -1,6 +1,17 @@
 import type { ActivationMeans } from '../../engine/index.ts';
-import type { SubNetwork, Tensor, TensorMap, UnitOrder, VitConfig } from '../../vit/index.ts';
+import {
+  elementOf,
+  keptOf,
+  orderOf,
+  type SubNetwork,
+  type Tensor,
+  type TensorMap,
+  tensorOf,
+  type UnitOrder,
+  type VitConfig,
+} from '../../vit/index.ts';
 import { range } from '../data/ordered.ts';
+import { addRow } from '../kernels/arrays.ts';
 import { inputUnits, layerName } from './residual-stream.ts';
 
 /**
@@ -17,17 +28,15 @@ export function absorbMeans(
   for (const block of range(config.depth)) {
     for (const part of ['attention', 'mlp'] as const) {
       const { kind, width } = inputUnits(config, part);
-      const removed = (units[kind]?.[block] ?? []).slice(variant[kind]?.[block]);
+      const removed = orderOf(units, kind, block).slice(keptOf(config, variant, kind, block));
       if (removed.length === 0) continue;
       const name = layerName(block, part);
-      const weight = tensors.get(`${name}.weight`)?.data ?? new Float32Array();
-      const bias = Float64Array.from(tensors.get(`${name}.bias`)?.data ?? []);
+      const weight = tensorOf(tensors, `${name}.weight`).data;
+      const bias = Float64Array.from(tensorOf(tensors, `${name}.bias`).data);
+      const mean = elementOf(means[part === 'attention' ? 'heads' : 'channels'], block);
       for (const unit of removed) {
         for (let input = unit * width; input < (unit + 1) * width; input++) {
-          const mean = means[part === 'attention' ? 'heads' : 'channels'][block]?.[input] ?? 0;
-          for (let d = 0; d < config.width; d++) {
-            bias[d] = (bias[d] ?? 0) + mean * (weight[input * config.width + d] ?? 0);
-          }
+          addRow(bias, weight, input, elementOf(mean, input));
         }
       }
       absorbed.set(`${name}.bias`, { shape: [config.width], data: Float32Array.from(bias) });

@@ -1,14 +1,17 @@
 import type { AnalysisVariant } from '../../engine/index.ts';
-import { Problem } from '../../problem/index.ts';
 import {
   contextUnits,
+  elementOf,
   fullVariant,
+  orderOf,
   type TensorMap,
+  tensorOf,
   type UnitOrder,
   type VitConfig,
 } from '../../vit/index.ts';
 import type { PruningContext } from '../contracts.ts';
 import { groups, range } from '../data/ordered.ts';
+import { addStreamAndBias, gathered } from '../kernels/arrays.ts';
 import { product } from '../linear/products.ts';
 
 /** Half of a block: attention, which `attn.proj` ends, or the MLP, which `mlp.fc2` ends. */
@@ -71,24 +74,15 @@ export async function advance(
   const pieces: StreamPiece[] = [];
   for (const [index, piece] of stream.pieces.entries()) {
     const rows = piece.data.length / D;
-    const input = activations[index] ?? new Float32Array();
+    const input = elementOf(activations, index);
     const added =
       layer.inputs > 0
         ? await product(input, layer.weight, { rows, inner: layer.inputs, columns: D })
         : new Float32Array(rows * D);
-    addTo(added, piece.data, layer.bias);
+    addStreamAndBias(added, piece.data, layer.bias);
     pieces.push({ count: piece.count, data: added });
   }
   return { pieces };
-}
-
-/** `change + stream + bias`, row by row, into `change`. */
-function addTo(change: Float32Array, stream: Float32Array, bias: Float32Array): void {
-  const D = bias.length;
-  for (let row = 0; row < change.length; row += D) {
-    for (let d = 0; d < D; d++)
-      change[row + d] = (stream[row + d] ?? 0) + (change[row + d] ?? 0) + (bias[d] ?? 0);
-  }
 }
 
 /** The units that the last layer reads, and how many inputs each gives: `dh` of a head, `H` of a value dimension, 1 of a channel. */
@@ -99,7 +93,10 @@ export function inputUnits(
   return part === 'attention' ? contextUnits(config) : { kind: 'channels', width: 1 };
 }
 
-/** The last layer with its units in the given order (default: as stored). */
+/**
+ * The last layer with its units in the given order (default: as stored).
+ * @throws Problem('tensor-mismatch') when the network lacks it
+ */
 export function lastLayer(
   config: VitConfig,
   tensors: TensorMap,
@@ -107,14 +104,12 @@ export function lastLayer(
   units?: UnitOrder,
 ): LastLayer {
   const name = layerName(block, part);
-  const [weight, bias] = [tensors.get(`${name}.weight`), tensors.get(`${name}.bias`)];
-  if (!weight || !bias)
-    throw new Problem('tensor-mismatch', `The network has no tensor ${name}.`, { tensor: name });
+  const [weight, bias] = [tensorOf(tensors, `${name}.weight`), tensorOf(tensors, `${name}.bias`)];
   const { kind, width } = inputUnits(config, part);
-  const order = units?.[kind]?.[block];
+  const order = units && orderOf(units, kind, block);
   const size = width * config.width;
   const inputs = weight.data.length / config.width;
-  return { inputs, weight: order ? gather(weight.data, order, size) : weight.data, bias: bias.data };
+  return { inputs, weight: order ? gathered(weight.data, order, size) : weight.data, bias: bias.data };
 }
 
 /** `blocks.i.attn.proj` or `blocks.i.mlp.fc2`. */
@@ -129,11 +124,4 @@ export function firstColumns(rows: Float32Array, width: number, kept: number): F
   const cut = new Float32Array(count * kept);
   for (let row = 0; row < count; row++) cut.set(rows.subarray(row * width, row * width + kept), row * kept);
   return cut;
-}
-
-function gather(data: Float32Array, order: readonly number[], size: number): Float32Array {
-  const ordered = new Float32Array(order.length * size);
-  for (const [at, unit] of order.entries())
-    ordered.set(data.subarray(unit * size, (unit + 1) * size), at * size);
-  return ordered;
 }

@@ -1,4 +1,4 @@
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { CholeskyDecomposition } from 'ml-matrix';
 import { keptOf, type Tensor, type UnitOrder, unitCount, type Variant } from '../../vit/index.ts';
 import {
   advance,
@@ -14,8 +14,10 @@ import {
 import type { Correction, PruningContext } from '../contracts.ts';
 import { range } from '../data/ordered.ts';
 import { percentile } from '../fidelity/fidelity.ts';
+import { addInto, sum } from '../kernels/arrays.ts';
 import { gram } from '../linear/products.ts';
 import type { SparseGptSettings } from '../recipe/schema.ts';
+import { diagonalOf, sparseGptSystem } from './kernels/sparsegpt-system.ts';
 
 /** What SparseGPT adds to the Hessian's diagonal: `damping` times a statistic of that diagonal. */
 export type Damping = Pick<SparseGptSettings, 'damping' | 'statistic'>;
@@ -70,7 +72,7 @@ async function correctLayer(
       left: layer.inputs,
       right: layer.inputs,
     });
-    for (let k = 0; k < hessian.length; k++) hessian[k] = (hessian[k] ?? 0) + (part[k] ?? 0);
+    addInto(hessian, part);
   }
   const weight = sparseGptUpdate(
     layer.weight,
@@ -96,33 +98,20 @@ export function sparseGptUpdate(
   { inputs, kept, width }: { readonly inputs: number; readonly kept: number; readonly width: number },
   damping: Damping,
 ): Float32Array {
-  const diagonal = range(inputs).map((k) => hessian[k * inputs + k] ?? 0);
+  const diagonal = diagonalOf(hessian, inputs);
   const lambda = damping.damping * dampingStatistic(diagonal, damping.statistic);
   const updated = weight.slice(0, kept * width);
   // Inputs that are never active have nothing to teach, and the system would be singular.
   if (lambda === 0) return updated;
-  const system = new Matrix(kept, kept);
-  const removed = new Matrix(kept, width);
-  for (let i = 0; i < kept; i++) {
-    for (let j = 0; j < kept; j++) system.set(i, j, (hessian[i * inputs + j] ?? 0) + (i === j ? lambda : 0));
-    for (let j = kept; j < inputs; j++) {
-      const coupling = hessian[i * inputs + j] ?? 0;
-      for (let d = 0; d < width; d++) {
-        removed.set(i, d, removed.get(i, d) + coupling * (weight[j * width + d] ?? 0));
-      }
-    }
-  }
+  const { system, removed } = sparseGptSystem(hessian, weight, { inputs, kept, width }, lambda);
   const change = new CholeskyDecomposition(system).solve(removed);
-  for (let i = 0; i < kept; i++) {
-    for (let d = 0; d < width; d++) updated[i * width + d] = (updated[i * width + d] ?? 0) + change.get(i, d);
-  }
-  return updated;
+  return sum(updated, change.to1DArray());
 }
 
-function dampingStatistic(diagonal: readonly number[], statistic: Damping['statistic']): number {
+function dampingStatistic(diagonal: Float64Array, statistic: Damping['statistic']): number {
   if (statistic === 'max') return Math.max(...diagonal);
   if (statistic === 'percentile-95') return percentile(diagonal, 95);
-  return diagonal.reduce((sum, value) => sum + value, 0) / diagonal.length;
+  return diagonal.reduce((total, value) => total + value, 0) / diagonal.length;
 }
 
 function setWeight(

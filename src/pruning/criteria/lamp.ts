@@ -22,13 +22,10 @@ export function lampCriterion(): ImportanceCriterion {
 
 /** LAMP scores of one layer from its squared magnitudes. Of equal ones, the one with the larger index counts as larger. */
 export function lampScores(squares: Float64Array): Float64Array {
-  const descending = Array.from(squares.keys()).sort(
-    (a, b) => (squares[b] ?? 0) - (squares[a] ?? 0) || b - a,
-  );
+  const descending = [...squares.entries()].sort(([i, a], [j, b]) => b - a || j - i);
   const scores = new Float64Array(squares.length);
   let sum = 0;
-  for (const index of descending) {
-    const square = squares[index] ?? 0;
+  for (const [index, square] of descending) {
     sum += square;
     scores[index] = sum > 0 ? square / sum : 0;
   }

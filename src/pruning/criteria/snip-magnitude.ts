@@ -1,5 +1,7 @@
+import { elementOf } from '../../vit/index.ts';
 import type { ImportanceCriterion } from '../contracts.ts';
 import { perUnit } from './per-unit.ts';
+import { sensitivity } from './snapvit/kernels/gradient-sums.ts';
 import { type LocalScoreSettings, summedGradients } from './snapvit/local-scores.ts';
 import { unitWeights } from './unit-weights.ts';
 
@@ -17,21 +19,10 @@ export function snipMagnitudeCriterion(settings: LocalScoreSettings): Importance
       const valueSize = config.headDim * config.width;
       return perUnit(config, {
         head: (block, head) =>
-          sensitivity(weights.head(block, head), value[block] ?? new Float64Array(), head * valueSize),
+          sensitivity(weights.head(block, head), elementOf(value, block), head * valueSize),
         channel: (block, channel) =>
-          sensitivity(
-            weights.channel(block, channel),
-            fc1[block] ?? new Float64Array(),
-            channel * config.width,
-          ),
+          sensitivity(weights.channel(block, channel), elementOf(fc1, block), channel * config.width),
       });
     },
   };
-}
-
-/** Mean of |w g| over a unit's weights, whose gradients begin at `start`. */
-export function sensitivity(weights: Float32Array, gradients: Float64Array, start: number): number {
-  let sum = 0;
-  for (const [at, weight] of weights.entries()) sum += Math.abs(weight * (gradients[start + at] ?? 0));
-  return sum / weights.length;
 }

@@ -1,5 +1,4 @@
-import { Problem } from '../../problem/index.ts';
-import type { TensorMap, VitConfig } from '../../vit/index.ts';
+import { type TensorMap, tensorOf, type VitConfig } from '../../vit/index.ts';
 
 /**
  * The weights that a unit is scored by: the same ones as SnapViT's gradients (Simoncini et al. 2025, section 3), so that
@@ -14,11 +13,7 @@ export interface UnitWeights {
 
 export function unitWeights(config: VitConfig, tensors: TensorMap): UnitWeights {
   const { width: D, headDim: dh } = config;
-  const dataOf = (name: string): Float32Array => {
-    const tensor = tensors.get(name);
-    if (!tensor) throw new Problem('tensor-mismatch', `The network has no tensor ${name}.`, { tensor: name });
-    return tensor.data;
-  };
+  const dataOf = (name: string): Float32Array => tensorOf(tensors, name).data;
   return {
     channel: (block, index) => dataOf(`blocks.${block}.mlp.fc1.weight`).subarray(index * D, (index + 1) * D),
     head(block, index) {

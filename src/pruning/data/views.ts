@@ -113,8 +113,8 @@ export async function cropPixels(
 
 /** Left and right swapped. @param pixels rows of `width` numbers, as `[3, size, size]` has them */
 export function mirrored(pixels: Float32Array, width: number): Float32Array {
-  return pixels.map((_, at) => {
-    const column = at % width;
-    return pixels[at - column + (width - 1 - column)] ?? 0;
-  });
+  const swapped = new Float32Array(pixels.length);
+  for (let row = 0; row < pixels.length; row += width)
+    swapped.set(pixels.subarray(row, row + width).toReversed(), row);
+  return swapped;
 }

@@ -2,6 +2,9 @@ import type { Fidelity } from '../../checkpoint/index.ts';
 import type { AnalysisModel, AnalysisVariant } from '../../engine/index.ts';
 import type { ImageSet, PruningContext } from '../contracts.ts';
 import { groups, ordered, range } from '../data/ordered.ts';
+import { percentile, rowCosines } from './kernels/cosines.ts';
+
+export { percentile, rowCosines };
 
 /** Images of one engine call, and calls in progress at a time. */
 const IMAGES_PER_CALL = 8;
@@ -47,36 +50,6 @@ export async function measureFidelity(
   const { held } = context.images;
   const embeddings = await embedImages(context.model, held, held.count, { network, signal: context.signal });
   return fidelityOf(embeddings, full, context.model.config.embeddingWidth);
-}
-
-/**
- * Cosine of each row with the same row of the other array; 0 where one of them is zero.
- * @throws RangeError when the arrays are not of the same length: their rows are then not of the same pictures
- */
-export function rowCosines(a: ArrayLike<number>, b: ArrayLike<number>, width: number): Float64Array {
-  if (a.length !== b.length || a.length % width !== 0)
-    throw new RangeError(`${a.length} numbers and ${b.length} are not the same rows of ${width}`);
-  const cosines = new Float64Array(a.length / width);
-  for (const row of cosines.keys()) {
-    let [dot, aa, bb] = [0, 0, 0];
-    for (let at = row * width; at < (row + 1) * width; at++) {
-      const [x, y] = [a[at] ?? 0, b[at] ?? 0];
-      dot += x * y;
-      aa += x * x;
-      bb += y * y;
-    }
-    cosines[row] = aa > 0 && bb > 0 ? dot / Math.sqrt(aa * bb) : 0;
-  }
-  return cosines;
-}
-
-/** Percentile with linear interpolation between the order statistics. */
-export function percentile(values: ArrayLike<number>, percent: number): number {
-  const sorted = Float64Array.from(values).sort();
-  const position = (percent / 100) * (sorted.length - 1);
-  const below = sorted[Math.floor(position)] ?? Number.NaN;
-  const above = sorted[Math.ceil(position)] ?? Number.NaN;
-  return below + (above - below) * (position - Math.floor(position));
 }
 
 /**

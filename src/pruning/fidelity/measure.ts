@@ -2,7 +2,8 @@ import type { UnitOrder, Variant } from '../../vit/index.ts';
 import { activationMeans } from '../activations/activation-means.ts';
 import { absorbMeans } from '../activations/mean-absorption.ts';
 import type { ImageSet, PruningContext } from '../contracts.ts';
-import { embedImages, rowCosines } from './fidelity.ts';
+import { embedImages } from './fidelity.ts';
+import { clearlyWorse, rowCosines } from './kernels/cosines.ts';
 
 /**
  * Cosines to the full network, picture by picture; undefined as soon as the variant is clearly worse than the one
@@ -65,17 +66,4 @@ function subset(images: ImageSet, first: number, count: number): ImageSet {
     pixels: (indices) => images.pixels(indices.map(moved)),
     picture: (index) => images.picture(moved(index)),
   };
-}
-
-/** Whether cosines are lower than the rival's on the same pictures, by more than the standard error of the difference. */
-export function clearlyWorse(cosines: Float64Array, rival: Float64Array): boolean {
-  const n = cosines.length;
-  const differences = cosines.map((cosine, at) => cosine - (rival[at] ?? 0));
-  const mean = meanOf(differences);
-  const variance = differences.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
-  return mean < -Math.sqrt(variance / n);
-}
-
-export function meanOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

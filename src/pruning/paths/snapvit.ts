@@ -1,5 +1,12 @@
 import { Problem } from '../../problem/index.ts';
-import { flops, fullVariant, type SubNetwork, type Variant, type VitConfig } from '../../vit/index.ts';
+import {
+  elementOf,
+  flops,
+  fullVariant,
+  type SubNetwork,
+  type Variant,
+  type VitConfig,
+} from '../../vit/index.ts';
 import type { LadderPath, Ranking } from '../contracts.ts';
 import { floorShare, remaining } from '../units/ranking.ts';
 
@@ -71,7 +78,7 @@ function largestWithin(
 
 function interpolate(pairs: readonly SparsityPair[], position: number): SparsityPair {
   const segment = Math.min(Math.floor(position), pairs.length - 2);
-  const [from, to] = [pairs[segment] ?? END, pairs[segment + 1] ?? END];
+  const [from, to] = [elementOf(pairs, segment), elementOf(pairs, segment + 1)];
   const part = position - segment;
   return [from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part];
 }

@@ -1,5 +1,14 @@
-import { type Tensor, type TensorMap, unitCount, unitKinds, type VitConfig } from '../../vit/index.ts';
+import {
+  elementOf,
+  orderOf,
+  type Tensor,
+  type TensorMap,
+  unitCount,
+  unitKinds,
+  type VitConfig,
+} from '../../vit/index.ts';
 import type { Ranking, UnitScores } from '../contracts.ts';
+import { range } from '../data/ordered.ts';
 
 /**
  * What a checkpoint keeps of the ranking, as float32 (indices are exact up to 2^24):
@@ -23,9 +32,13 @@ export function rankingTensors(config: VitConfig, scores: UnitScores, ranking: R
     put(
       `scores.${kind}`,
       perBlock,
-      (scores[kind] ?? []).flatMap((row) => Array.from(row)),
+      range(config.depth).flatMap((block) => Array.from(elementOf(scores[kind] ?? [], block))),
     );
-    put(`units.${kind}`, perBlock, (ranking.units[kind] ?? []).flat());
+    put(
+      `units.${kind}`,
+      perBlock,
+      range(config.depth).flatMap((block) => orderOf(ranking.units, kind, block)),
+    );
   }
   const { heads, channels, dimensions } = ranking;
   put('order.channels', [channels.length, 2], channels.flat());

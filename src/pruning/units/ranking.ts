@@ -1,5 +1,5 @@
 import { Problem } from '../../problem/index.ts';
-import type { SubNetwork, VitConfig } from '../../vit/index.ts';
+import { elementOf, type SubNetwork, type VitConfig } from '../../vit/index.ts';
 import type { Ranking, UnitScores } from '../contracts.ts';
 
 /** Shares of the units of a block that are never pruned: the highest-scored `floor(share * units)`. */
@@ -37,7 +37,7 @@ export function rank(config: VitConfig, scores: UnitScores, protection: Protecti
   }
   const asked = order(queries, protection.heads, 1);
   const given = order(values, protection.heads, 1);
-  const scoreOf = ([kind, block, index]: Dimension) => scores[kind]?.[block]?.[index] ?? 0;
+  const scoreOf = ([kind, block, index]: Dimension) => elementOf(elementOf(scores[kind] ?? [], block), index);
   const dimensions = [
     ...asked.prunable.map((unit): Dimension => ['queries', ...unit]),
     ...given.prunable.map((unit): Dimension => ['values', ...unit]),
@@ -92,7 +92,7 @@ function order(
   share: number,
   least = 0,
 ): { prunable: Unit[]; inBlock: number[][] } {
-  const scoreOf = ([block, index]: Unit) => scores[block]?.[index] ?? 0;
+  const scoreOf = ([block, index]: Unit) => elementOf(elementOf(scores, block), index);
   const ascending = (a: Unit, b: Unit) => scoreOf(a) - scoreOf(b) || a[0] - b[0] || a[1] - b[1];
   const blocks = scores.map((row, block) =>
     Array.from(row, (_, index): Unit => [block, index]).sort(ascending),
@@ -105,7 +105,7 @@ function order(
 
 function countLeft(depth: number, units: number, gone: readonly Unit[]): number[] {
   const left = new Array<number>(depth).fill(units);
-  for (const [block] of gone) left[block] = (left[block] ?? 0) - 1;
+  for (const [block] of gone) left[block] = elementOf(left, block) - 1;
   return left;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PruningContext } from '../../../src/pruning/contracts.ts';
 import { lampCriterion, lampScores } from '../../../src/pruning/criteria/lamp.ts';
 import { magnitudeCriterion } from '../../../src/pruning/criteria/magnitude.ts';
-import { sensitivity } from '../../../src/pruning/criteria/snip-magnitude.ts';
+import { sensitivity } from '../../../src/pruning/criteria/snapvit/kernels/gradient-sums.ts';
 import { randomCriterion } from '../../../src/pruning/criteria/uniform-random.ts';
 import { tinyConfig, tinyTensors } from '../../support/tiny-vit.ts';
 

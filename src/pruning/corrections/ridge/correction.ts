@@ -1,4 +1,4 @@
-import { feasibleMerge, prefixTokens, type Tensor, type TensorMap } from '../../../vit/index.ts';
+import { elementOf, feasibleMerge, type Tensor, type TensorMap, totalTokens } from '../../../vit/index.ts';
 import { activationMeans } from '../../activations/activation-means.ts';
 import { absorbMeans } from '../../activations/mean-absorption.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from '../../activations/residual-stream.ts';
 import type { Correction, PruningContext } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
+import { difference, rowSquares, sum } from '../../kernels/arrays.ts';
 import { parseSettings } from '../../recipe/part-settings.ts';
 import { tuneLastLayers } from '../tuning/tuning.ts';
 import type { RegressionPiece } from './moments.ts';
@@ -95,12 +96,11 @@ async function fittedTensors(
       const fixed = changed ? await fitLayer(context, { own, full, inputs, layer, place }, settings) : layer;
       if (changed) put(corrected, context, place, fixed);
       own = await advanced(own, inputs, fixed);
-      const removed = merges[block] ?? 0;
+      const removed = elementOf(merges, block);
       if (part === 'attention' && removed > 0 && block < config.depth - 1) {
         own = await Promise.all(
           own.map(async (tokens, piece) => {
-            const before = entered[piece] ?? tokens;
-            const by = await mergeKeys(config, tensors, block, { tokens: before, target });
+            const by = await mergeKeys(config, tensors, block, { tokens: elementOf(entered, piece), target });
             return mergeTokens(config, tokens, by, removed);
           }),
         );
@@ -138,7 +138,7 @@ async function advanced(
   layer: LastLayer,
 ): Promise<MergedTokens[]> {
   const next = await advance({ pieces: own }, inputs, layer);
-  return own.map((tokens, piece) => ({ ...tokens, data: next.pieces[piece]?.data ?? tokens.data }));
+  return own.map((tokens, piece) => ({ ...tokens, data: elementOf(next.pieces, piece).data }));
 }
 
 async function fitLayer(
@@ -157,10 +157,10 @@ async function fitLayer(
   const outputs = config.width;
   const next = await advanced(own, inputs, layer);
   const pieces = next.map((tokens, piece): RegressionPiece => {
-    const wanted = memberMeans(full.pieces[piece]?.data ?? tokens.data, tokens, outputs);
+    const wanted = memberMeans(elementOf(full.pieces, piece).data, tokens, outputs);
     return {
-      inputs: inputs[piece] ?? new Float32Array(),
-      residual: wanted.map((value, k) => value - (tokens.data[k] ?? 0)),
+      inputs: elementOf(inputs, piece),
+      residual: difference(wanted, tokens.data),
       weights: tokenWeights(context, wanted, tokens, at.place, settings),
     };
   });
@@ -168,8 +168,8 @@ async function fitLayer(
   const change = await ridgeChange(pieces, { inputs: layer.inputs, outputs }, ridge);
   return {
     inputs: layer.inputs,
-    weight: layer.weight.map((value, k) => value + (change.weight[k] ?? 0)),
-    bias: layer.bias.map((value, d) => value + (change.bias[d] ?? 0)),
+    weight: sum(layer.weight, change.weight),
+    bias: sum(layer.bias, change.bias),
   };
 }
 
@@ -184,23 +184,18 @@ function tokenWeights(
   { block }: Place,
   { pooledShare, relative: weighted }: RidgeSettings,
 ): Float32Array {
-  const D = config.width;
   const tokens = sizes.length / count;
   const read = config.pool === 'cls' ? 1 : config.pool === 'cls-distillation' ? 2 : 0;
   const last = block === config.depth - 1;
-  const patches = fullTokens(config) - read;
+  const patches = totalTokens(config) - read;
   const share = last ? 1 : pooledShare;
+  const squares = rowSquares(wanted, config.width);
   return sizes.map((size, at) => {
-    let squares = 0;
-    for (let d = at * D; d < (at + 1) * D; d++) squares += (wanted[d] ?? 0) ** 2;
-    const relative = !weighted ? 1 : squares > 0 ? 1 / squares : 0;
+    const square = elementOf(squares, at);
+    const relative = !weighted ? 1 : square > 0 ? 1 / square : 0;
     if (read === 0) return size * relative;
     return at % tokens < read ? (share / read) * relative : ((1 - share) / patches) * size * relative;
   });
-}
-
-function fullTokens(config: PruningContext['config']): number {
-  return prefixTokens(config) + Math.floor(config.imageSize / config.patchSize) ** 2;
 }
 
 function put(

@@ -1,4 +1,6 @@
+import { addInto } from '../../kernels/arrays.ts';
 import { gram } from '../../linear/products.ts';
+import { momentsAbout, scaleRows } from './kernels/moments.ts';
 
 /** Rows of a weighted regression, in pieces. */
 export interface RegressionPiece {
@@ -45,15 +47,19 @@ export async function momentsOf(
     const scaledInputs = scaleRows(piece.inputs, roots, inputs, sums.inputs);
     const scaledResidual = scaleRows(piece.residual, roots, outputs, sums.residual);
     if (!second || inputs === 0) continue;
-    add(sums.gram, await gram(scaledInputs, scaledInputs, { rows, left: inputs, right: inputs }));
-    add(sums.cross, await gram(scaledInputs, scaledResidual, { rows, left: inputs, right: outputs }));
+    addInto(sums.gram, await gram(scaledInputs, scaledInputs, { rows, left: inputs, right: inputs }));
+    addInto(sums.cross, await gram(scaledInputs, scaledResidual, { rows, left: inputs, right: outputs }));
   }
   return sums;
 }
 
 /** The sums over the rows of both. */
 export function sumOf(a: Moments, b: Moments): Moments {
-  const sum = (x: Float64Array, y: Float64Array) => x.map((value, at) => value + (y[at] ?? 0));
+  const sum = (x: Float64Array, y: Float64Array) => {
+    const result = Float64Array.from(x);
+    addInto(result, y);
+    return result;
+  };
   return {
     weight: a.weight + b.weight,
     inputs: sum(a.inputs, b.inputs),
@@ -72,25 +78,9 @@ export function centred(
   means: { readonly inputs: Float64Array; readonly residual: Float64Array },
 ): { gram: Float64Array; cross: Float64Array } {
   const total = sums.weight || 1;
-  const n = sums.inputs.length;
-  const outputs = sums.residual.length;
-  const about = (from: Float64Array, second: Float64Array, centre: Float64Array, columns: number) => {
-    const result = new Float64Array(n * columns);
-    for (let i = 0; i < n; i++) {
-      const mean = means.inputs[i] ?? 0;
-      const own = (sums.inputs[i] ?? 0) / total;
-      for (let j = 0; j < columns; j++) {
-        const other = centre[j] ?? 0;
-        const moved = own * other + mean * ((from[j] ?? 0) / total) - mean * other;
-        result[i * columns + j] = (second[i * columns + j] ?? 0) / total - moved;
-      }
-    }
-    return result;
-  };
-  return {
-    gram: about(sums.inputs, sums.gram, means.inputs, n),
-    cross: about(sums.residual, sums.cross, means.residual, outputs),
-  };
+  const x = { sum: sums.inputs, centre: means.inputs };
+  const y = { sum: sums.residual, centre: means.residual };
+  return { gram: momentsAbout(sums.gram, x, x, total), cross: momentsAbout(sums.cross, x, y, total) };
 }
 
 export function meansOf(sums: Moments): { inputs: Float64Array; residual: Float64Array } {
@@ -99,26 +89,4 @@ export function meansOf(sums: Moments): { inputs: Float64Array; residual: Float6
     inputs: sums.inputs.map((value) => value / total),
     residual: sums.residual.map((value) => value / total),
   };
-}
-
-/** Rows times the roots of their weights; adds the weighted rows to `sums`. */
-function scaleRows(
-  rows: Float32Array,
-  roots: Float32Array,
-  columns: number,
-  sums: Float64Array,
-): Float32Array {
-  const scaled = new Float32Array(rows.length);
-  for (const [row, root] of roots.entries()) {
-    for (let column = 0; column < columns; column++) {
-      const value = (rows[row * columns + column] ?? 0) * root;
-      scaled[row * columns + column] = value;
-      sums[column] = (sums[column] ?? 0) + value * root;
-    }
-  }
-  return scaled;
-}
-
-function add(sums: Float64Array, more: Float32Array): void {
-  for (let at = 0; at < sums.length; at++) sums[at] = (sums[at] ?? 0) + (more[at] ?? 0);
 }

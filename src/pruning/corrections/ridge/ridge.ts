@@ -1,5 +1,7 @@
+import { elementOf } from '../../../vit/index.ts';
+import { solveSpd } from '../../linear/kernels/spd-solve.ts';
 import { product } from '../../linear/products.ts';
-import { solveSpd } from '../../linear/spd-solve.ts';
+import { addToDiagonal, biasLeft, quadraticError, trace } from './kernels/regression.ts';
 import {
   centred,
   type Moments,
@@ -33,13 +35,19 @@ export async function ridgeChange(
 ): Promise<LayerChange> {
   if (typeof ridge === 'number')
     return solved(await momentsOf(pieces, size, Number.isFinite(ridge)), size, ridge);
-  const [judges, fitted] = [true, false].map((judging) =>
-    pieces.filter((_, at) => (at % JUDGES === JUDGES - 1) === judging),
+  const judges = (at: number) => at % JUDGES === JUDGES - 1;
+  const fit = await momentsOf(
+    pieces.filter((_, at) => !judges(at)),
+    size,
+    true,
   );
-  const fit = await momentsOf(fitted ?? [], size, true);
-  const judge = await momentsOf(judges ?? [], size, true);
+  const judge = await momentsOf(
+    pieces.filter((_, at) => judges(at)),
+    size,
+    true,
+  );
   const error = (candidate: number) => heldOutError(judge, solved(fit, size, candidate), size);
-  const chosen = judge.weight > 0 ? await lowest(ridge, error) : (ridge.at(-1) ?? Number.POSITIVE_INFINITY);
+  const chosen = judge.weight > 0 ? await lowest(ridge, error) : elementOf(ridge, ridge.length - 1);
   return solved(sumOf(fit, judge), size, chosen);
 }
 
@@ -48,19 +56,12 @@ function solved(sums: Moments, { inputs, outputs }: RegressionSize, ridge: numbe
   const unchanged = { weight: new Float32Array(inputs * outputs), bias: Float32Array.from(means.residual) };
   if (!Number.isFinite(ridge)) return unchanged;
   const { gram: system, cross: change } = centred(sums, means);
-  let trace = 0;
-  for (let i = 0; i < inputs; i++) trace += system[i * inputs + i] ?? 0;
-  const damping = (ridge * trace) / inputs;
+  const damping = (ridge * trace(system, inputs)) / inputs;
   // Inputs that never vary have nothing to teach.
   if (!(damping > 0)) return unchanged;
-  for (let i = 0; i < inputs; i++) system[i * inputs + i] = (system[i * inputs + i] ?? 0) + damping;
+  addToDiagonal(system, inputs, damping);
   solveSpd(system, change, inputs, outputs);
-  const bias = Float32Array.from(means.residual, (value, d) => {
-    let moved = 0;
-    for (let i = 0; i < inputs; i++) moved += (means.inputs[i] ?? 0) * (change[i * outputs + d] ?? 0);
-    return value - moved;
-  });
-  return { weight: Float32Array.from(change), bias };
+  return { weight: Float32Array.from(change), bias: biasLeft(means.residual, means.inputs, change) };
 }
 
 /**
@@ -69,26 +70,13 @@ function solved(sums: Moments, { inputs, outputs }: RegressionSize, ridge: numbe
  */
 async function heldOutError(
   judge: Moments,
-  { weight, bias }: LayerChange,
+  change: LayerChange,
   { inputs, outputs }: RegressionSize,
 ): Promise<number> {
   const total = judge.weight;
   const squares = Float32Array.from(judge.gram, (value) => value / total);
-  const spread = await product(squares, weight, { rows: inputs, inner: inputs, columns: outputs });
-  let error = 0;
-  for (let i = 0; i < inputs; i++) {
-    const mean = (judge.inputs[i] ?? 0) / total;
-    for (let d = 0; d < outputs; d++) {
-      const at = i * outputs + d;
-      const moved = (spread[at] ?? 0) - 2 * ((judge.cross[at] ?? 0) / total - mean * (bias[d] ?? 0));
-      error += (weight[at] ?? 0) * moved;
-    }
-  }
-  for (let d = 0; d < outputs; d++) {
-    const own = bias[d] ?? 0;
-    error += own * own - 2 * own * ((judge.residual[d] ?? 0) / total);
-  }
-  return error;
+  const spread = await product(squares, change.weight, { rows: inputs, inner: inputs, columns: outputs });
+  return quadraticError(judge, total, change, spread);
 }
 
 /** The candidate of least error, walking downhill from the middle of the list. */
@@ -108,5 +96,5 @@ async function lowest(
   for (const direction of [-1, 1]) {
     while ((await errorAt(at + direction)) < (await errorAt(at))) at += direction;
   }
-  return candidates[at] ?? Number.POSITIVE_INFINITY;
+  return elementOf(candidates, at);
 }

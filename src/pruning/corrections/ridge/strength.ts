@@ -1,7 +1,16 @@
-import type { Tensor, TensorMap, UnitOrder, VitConfig } from '../../../vit/index.ts';
+import {
+  elementOf,
+  orderOf,
+  type Tensor,
+  type TensorMap,
+  tensorOf,
+  type UnitOrder,
+  type VitConfig,
+} from '../../../vit/index.ts';
 import { inputUnits } from '../../activations/residual-stream.ts';
 import type { ImageSet, PruningContext } from '../../contracts.ts';
 import { embedImages, rowCosines } from '../../fidelity/fidelity.ts';
+import { between, gathered } from '../../kernels/arrays.ts';
 import type { Target } from './target.ts';
 
 /** Parts of the way from the original weights to the fitted ones that are tried. */
@@ -16,11 +25,11 @@ export async function createTrial(
   { variant, units }: Target,
   pictures: readonly number[],
 ): Promise<Trial> {
-  const chosen = (indices: readonly number[]) => indices.map((index) => pictures[index] ?? 0);
+  const chosen = (indices: readonly number[]) => indices.map((index) => elementOf(pictures, index));
   const set: ImageSet = {
     count: pictures.length,
     pixels: (indices) => images.fit.pixels(chosen(indices)),
-    picture: (index) => images.fit.picture(pictures[index] ?? 0),
+    picture: (index) => images.fit.picture(elementOf(pictures, index)),
   };
   const full = await embedImages(model, set, set.count, { signal });
   return async function trial(replaced) {
@@ -58,15 +67,15 @@ export function interpolated(
   strength: number,
   startOf: (name: string) => ArrayLike<number>,
 ): TensorMap {
-  const between = new Map<string, Tensor>();
+  const tensors = new Map<string, Tensor>();
   for (const [name, { shape, data }] of fitted) {
     const start = startOf(name);
-    between.set(name, {
-      shape,
-      data: data.map((value, at) => strength * value + (1 - strength) * (start[at] ?? 0)),
-    });
+    // Of the units in order, those that the level keeps come first.
+    if (start.length < data.length)
+      throw new RangeError(`${name} has ${data.length} numbers and begins at ${start.length}.`);
+    tensors.set(name, { shape, data: between(data, start, strength) });
   }
-  return between;
+  return tensors;
 }
 
 /** A tensor before it was fitted: absorbed biases, original weights with their units in order. */
@@ -76,15 +85,11 @@ function startOf(
   name: string,
 ): ArrayLike<number> {
   const { tensors, absorbed, units } = from;
-  const original = (absorbed.get(name) ?? tensors.get(name))?.data ?? new Float32Array();
+  // What takes over no means is as it was.
+  const original = (absorbed.get(name) ?? tensorOf(tensors, name)).data;
   const place = /^blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
   if (!place) return original;
   const { kind } = inputUnits(config, place[2] === 'mlp.fc2' ? 'mlp' : 'attention');
-  const order = units[kind]?.[Number(place[1])] ?? [];
-  const size = original.length / order.length;
-  const ordered = new Float32Array(original.length);
-  for (const [at, unit] of order.entries()) {
-    ordered.set(original.subarray(unit * size, (unit + 1) * size), at * size);
-  }
-  return ordered;
+  const order = orderOf(units, kind, Number(place[1]));
+  return gathered(original, order, original.length / order.length);
 }

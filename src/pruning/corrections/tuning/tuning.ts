@@ -1,5 +1,5 @@
 import type { LastLayerGradients } from '../../../engine/index.ts';
-import type { Tensor, TensorMap } from '../../../vit/index.ts';
+import { elementOf, type Tensor, type TensorMap } from '../../../vit/index.ts';
 import { lastLayer, layerName } from '../../activations/residual-stream.ts';
 import type { ImageSet, PruningContext } from '../../contracts.ts';
 import { groups, range } from '../../data/ordered.ts';
@@ -7,8 +7,8 @@ import { createRandom, type Random, shuffled } from '../../data/random.ts';
 import { cropPixels, mirrored, randomCrop } from '../../data/views.ts';
 import { embedImages, rowCosines } from '../../fidelity/fidelity.ts';
 import { keptInputs, lastLayerShape, type Target } from '../ridge/target.ts';
-import { Adam } from './adam.ts';
-import { cosineCotangents } from './cosine-cotangents.ts';
+import { Adam } from './kernels/adam.ts';
+import { cosineCotangents } from './kernels/cosine-cotangents.ts';
 
 export interface TuningSettings {
   /** Times that every picture is gone through. */
@@ -107,14 +107,14 @@ function ownParameters(
     const parameters: Parameter[] = [
       {
         data: own(`${name}.bias`, layer.bias, [config.width]),
-        of: ({ biases }) => biases[part][block] ?? new Float32Array(),
+        of: ({ biases }) => elementOf(biases[part], block),
       },
     ];
     if (!weights || inputs === 0) return parameters;
     const weight = layer.weight.subarray(0, inputs * config.width);
     parameters.push({
       data: own(`${name}.weight`, weight, lastLayerShape(config, part, inputs)),
-      of: ({ weights: found }) => found?.[part][block] ?? new Float32Array(),
+      of: ({ weights: found }) => elementOf(found?.[part] ?? [], block),
     });
     return parameters;
   });
@@ -157,7 +157,7 @@ function scheduled(part: number): number {
 }
 
 function chosen(images: ImageSet, pictures: readonly number[]): ImageSet {
-  const own = (index: number) => pictures[index] ?? 0;
+  const own = (index: number) => elementOf(pictures, index);
   return {
     count: pictures.length,
     pixels: (indices) => images.pixels(indices.map(own)),

@@ -1,7 +1,15 @@
-import { totalTokens, type UnitKind, unitCount, unitKinds, type VitConfig } from '../../../vit/index.ts';
+import {
+  elementOf,
+  totalTokens,
+  type UnitKind,
+  unitCount,
+  unitKinds,
+  type VitConfig,
+} from '../../../vit/index.ts';
 import type { UnitScores } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
 import type { GateSamples } from './gate-samples.ts';
+import { addColumn, columnProducts, columnSquares } from './kernels/columns.ts';
 
 /** Units that go between two updates of the interactions, as a share of all. */
 const STEP_SHARE = 1 / 256;
@@ -27,14 +35,14 @@ export function eliminationOrder(
   };
   const groups = unitKinds(config).flatMap((kind) =>
     range(config.depth).map((block) => {
-      const data = gates.get(kind)?.[block] ?? new Float32Array();
+      const data = elementOf(gates.get(kind) ?? [], block);
       const width = unitCount(config, kind);
       return {
         kind,
         block,
         data,
         width,
-        squares: columnProducts(data, width, undefined),
+        squares: columnSquares(data, width),
         flops: unitFlops(config, kind),
         gone: new Uint8Array(width),
       };
@@ -51,18 +59,16 @@ export function eliminationOrder(
         interactions > 0 && position > 0 ? columnProducts(group.data, group.width, removed) : undefined;
       for (let index = 0; index < group.width; index++) {
         if (group.gone[index]) continue;
-        const cost = (group.squares[index] ?? 0) + 2 * interactions * (crossed?.[index] ?? 0);
+        const own = elementOf(group.squares, index);
+        const cost = crossed ? own + 2 * interactions * elementOf(crossed, index) : own;
         candidates.push({ group, index, cost: cost / group.flops });
       }
     }
     candidates.sort((a, b) => a.cost - b.cost); // stable: ties by kind, block, index
     for (const { group, index } of candidates.slice(0, step)) {
       group.gone[index] = 1;
-      const row = scores[group.kind]?.[group.block];
-      if (row) row[index] = position++;
-      for (let sample = 0; sample < rows; sample++) {
-        removed[sample] = (removed[sample] ?? 0) + (group.data[sample * group.width + index] ?? 0);
-      }
+      elementOf(scores[group.kind] ?? [], group.block)[index] = position++;
+      addColumn(removed, group.data, group.width, index);
       left--;
     }
   }
@@ -83,19 +89,4 @@ function unitFlops(config: VitConfig, kind: UnitKind): number {
     case 'values':
       return config.heads * (4 + (2 * totalTokens(config)) / config.width);
   }
-}
-
-/** Per column the sum of its products with `other` (absent: with itself). */
-function columnProducts(data: Float32Array, width: number, other: Float64Array | undefined): Float64Array {
-  const sums = new Float64Array(width);
-  const rows = data.length / width;
-  for (let row = 0; row < rows; row++) {
-    const factor = other?.[row] ?? 0;
-    const at = row * width;
-    for (let column = 0; column < width; column++) {
-      const value = data[at + column] ?? 0;
-      sums[column] = (sums[column] ?? 0) + value * (other ? factor : value);
-    }
-  }
-  return sums;
 }

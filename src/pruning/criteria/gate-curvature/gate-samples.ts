@@ -1,9 +1,10 @@
 import type { ActivationMeans, Gradients } from '../../../engine/index.ts';
 import { Problem } from '../../../problem/index.ts';
-import { type UnitKind, unitCount, unitKinds } from '../../../vit/index.ts';
+import { elementOf, type UnitKind, unitCount, unitKinds } from '../../../vit/index.ts';
 import type { PruningContext } from '../../contracts.ts';
 import { groups, ordered, range } from '../../data/ordered.ts';
 import { createRandom } from '../../data/random.ts';
+import { throughNormalisation } from './kernels/columns.ts';
 
 /**
  * Derivatives of random projections of the L2-normalised embedding with respect to a gate on every unit. The sum of the
@@ -53,9 +54,9 @@ export async function gateSamples(
         const given = gatesOf(part, kind);
         if (!given) throw noGates();
         for (const [block, samples] of perBlock.entries())
-          samples.set(given[block] ?? [], row * unitCount(config, kind));
+          samples.set(elementOf(given, block), row * unitCount(config, kind));
       }
-      row += (part.channelGates?.[0]?.length ?? 0) / config.channels;
+      row += elementOf(part.channelGates ?? [], 0).length / config.channels;
     }
     step.advance(Math.round(row / settings.projections));
   }
@@ -98,11 +99,7 @@ async function batchSamples(
  * @param embedding `[embeddingWidth]`
  */
 export function normalisedCotangent(embedding: Float32Array, draw: () => number): Float32Array {
-  const norm = Math.sqrt(embedding.reduce((sum, value) => sum + value * value, 0));
-  const drawn = Float64Array.from(embedding, draw);
-  if (norm === 0) return new Float32Array(embedding.length);
-  const along = drawn.reduce((sum, value, k) => sum + (value * (embedding[k] ?? 0)) / norm, 0);
-  return Float32Array.from(drawn, (value, k) => (value - (along * (embedding[k] ?? 0)) / norm) / norm);
+  return throughNormalisation(embedding, Float64Array.from(embedding, draw));
 }
 
 function noGates(): Problem {

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import {
+  elementOf,
   flops,
   fullVariant,
   keptOf,
+  orderOf,
   type UnitKind,
   type UnitOrder,
   unitCount,
@@ -12,7 +14,8 @@ import {
 } from '../../../vit/index.ts';
 import type { PruningContext, UnitScores } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
-import { createMeasure, meanOf } from '../../fidelity/measure.ts';
+import { meanOf } from '../../fidelity/kernels/cosines.ts';
+import { createMeasure } from '../../fidelity/measure.ts';
 import { rank } from '../../units/ranking.ts';
 
 /** FLOPs of the units that go at a time, as a share of the full network's. */
@@ -73,7 +76,7 @@ export async function measuredOrder(
     : { gone: [], costs: [], fidelity: 1 };
   let { fidelity } = rest;
   let variant = gone.reduce(
-    (left, [index, count]) => without(config, left, groups[index], count),
+    (left, [index, count]) => without(config, left, elementOf(groups, index), count),
     fullVariant(config),
   );
   const offerOf = async (group: Group): Promise<Offer> => {
@@ -93,10 +96,9 @@ export async function measuredOrder(
   const fresh = new Map<number, Offer>();
   while (flops(config, variant) > LEAST_SHARE * all) {
     const [index, rival] = twoLeast(costs);
-    const group = groups[index];
-    if (!group || costs[index] === SPENT) break;
+    if (costs[index] === SPENT) break;
     const known = fresh.get(index);
-    const offer = known ?? (await offerOf(group));
+    const offer = known ?? (await offerOf(elementOf(groups, index)));
     costs[index] = offer.cost;
     fresh.set(index, offer);
     if (offer.count === 0 || (!known && offer.cost > rival + PATIENCE * Math.abs(rival))) continue;
@@ -112,10 +114,7 @@ export async function measuredOrder(
     );
   }
   step.end();
-  const sequence = gone.flatMap(([index, count]) => {
-    const group = groups[index];
-    return group ? [{ ...group, count }] : [];
-  });
+  const sequence = gone.map(([index, count]) => ({ ...elementOf(groups, index), count }));
   return positions(config, { scores, units, sequence });
 }
 
@@ -124,7 +123,7 @@ function twoLeast(costs: readonly number[]): [number, number] {
   let [index, rival] = [0, SPENT];
   for (const [at, cost] of costs.entries()) {
     if (at === 0) continue;
-    const least = costs[index] ?? SPENT;
+    const least = elementOf(costs, index);
     if (cost < least) [index, rival] = [at, least];
     else rival = Math.min(rival, cost);
   }
@@ -139,9 +138,7 @@ function nextCount(config: VitConfig, variant: Variant, group: Group, chunk: num
   return Math.min(left, Math.max(1, Math.round(chunk / saving)));
 }
 
-function without(config: VitConfig, variant: Variant, group: Group | undefined, count: number): Variant {
-  if (!group) return variant;
-  const { kind, block } = group;
+function without(config: VitConfig, variant: Variant, { kind, block }: Group, count: number): Variant {
   const kept = range(config.depth).map(
     (at) => keptOf(config, variant, kind, at) - (at === block ? count : 0),
   );
@@ -166,22 +163,21 @@ function positions(
   };
   let position = 0;
   const place = ({ kind, block }: Group, unit: number) => {
-    const row = result[kind]?.[block];
-    if (row) row[unit] = position++;
+    elementOf(result[kind] ?? [], block)[unit] = position++;
   };
   const left = new Map<readonly number[], number>();
   for (const { kind, block, count } of sequence) {
-    const order = units[kind]?.[block] ?? [];
+    const order = orderOf(units, kind, block);
     const end = left.get(order) ?? order.length;
     for (const unit of order.slice(end - count, end).reverse()) place({ kind, block }, unit);
     left.set(order, end - count);
   }
   const kept = unitKinds(config).flatMap((kind) =>
     range(config.depth).flatMap((block) => {
-      const order = units[kind]?.[block] ?? [];
+      const order = orderOf(units, kind, block);
       return order
         .slice(0, left.get(order) ?? order.length)
-        .map((unit) => ({ kind, block, unit, score: scores[kind]?.[block]?.[unit] ?? 0 }));
+        .map((unit) => ({ kind, block, unit, score: elementOf(elementOf(scores[kind] ?? [], block), unit) }));
     }),
   );
   // Stable, and within a block least important first: ties must not turn its order.

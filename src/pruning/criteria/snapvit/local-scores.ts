@@ -1,9 +1,12 @@
 import type { AnalysisModel, Gradients } from '../../../engine/index.ts';
 import { Problem } from '../../../problem/index.ts';
+import { elementOf } from '../../../vit/index.ts';
 import type { PruningContext, UnitScores } from '../../contracts.ts';
 import { groups, ordered, range } from '../../data/ordered.ts';
 import { cropPixels, planViews, type ViewSettings } from '../../data/views.ts';
-import { snapvitLoss } from './loss.ts';
+import { addInto } from '../../kernels/arrays.ts';
+import { addMeanSquares, addRowTo } from './kernels/gradient-sums.ts';
+import { snapvitLoss } from './kernels/loss.ts';
 
 /**
  * How gradients of several images become one score.
@@ -88,9 +91,7 @@ function cropLoss(embeddings: Float32Array, image: ImageViews, width: number) {
   const { loss, gradient } = snapvitLoss(expanded, image.views.length, width, image.teachers);
   const gathered = new Float64Array(image.crops * width);
   for (const [view, crop] of image.views.entries()) {
-    for (let k = 0; k < width; k++) {
-      gathered[crop * width + k] = (gathered[crop * width + k] ?? 0) + (gradient[view * width + k] ?? 0);
-    }
+    addRowTo(gathered, crop, gradient, view, width);
   }
   return { loss, gradient: gathered };
 }
@@ -181,9 +182,9 @@ function addTo(
 ): void {
   for (const part of ['fc1', 'value'] as const) {
     for (const [block, added] of more[part].entries()) {
-      const present = sum[part][block];
-      const total = present && present.length > 0 ? present : new Float64Array(added.length);
-      for (let at = 0; at < added.length; at++) total[at] = (total[at] ?? 0) + scale * (added[at] ?? 0);
+      const present = elementOf(sum[part], block);
+      const total = present.length > 0 ? present : new Float64Array(added.length);
+      addInto(total, added, scale);
       sum[part][block] = total;
     }
   }
@@ -196,25 +197,10 @@ function squareInto(
   scale: number,
 ): void {
   for (const [block, row] of scores.channels.entries()) {
-    addMeanSquares(row, sum.fc1[block] ?? [], config.channels, scale);
+    addMeanSquares(row, elementOf(sum.fc1, block), config.channels, scale);
   }
   for (const [block, row] of scores.heads.entries()) {
-    addMeanSquares(row, sum.value[block] ?? [], config.heads, scale);
-  }
-}
-
-/** Adds to each unit's score the mean square of its part of the gradient, `[units, ...]`. */
-export function addMeanSquares(
-  scores: Float64Array,
-  gradient: ArrayLike<number>,
-  units: number,
-  scale: number,
-): void {
-  const size = gradient.length / units;
-  for (let unit = 0; unit < units; unit++) {
-    let squares = 0;
-    for (let at = unit * size; at < (unit + 1) * size; at++) squares += (scale * (gradient[at] ?? 0)) ** 2;
-    scores[unit] = (scores[unit] ?? 0) + squares / size;
+    addMeanSquares(row, elementOf(sum.value, block), config.heads, scale);
   }
 }
 

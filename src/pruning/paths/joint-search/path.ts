@@ -4,7 +4,8 @@ import { fullVariant, type Variant, type VitConfig } from '../../../vit/index.ts
 import type { LadderPath, PruningContext, Ranking } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
 import { createRandom, type Random } from '../../data/random.ts';
-import { createMeasure, type Measure, meanOf } from '../../fidelity/measure.ts';
+import { meanOf } from '../../fidelity/kernels/cosines.ts';
+import { createMeasure, type Measure } from '../../fidelity/measure.ts';
 import { parseSettings } from '../../recipe/part-settings.ts';
 import { jsonStep } from '../../steps/step-store.ts';
 import { prunableAttention } from '../../units/ranking.ts';

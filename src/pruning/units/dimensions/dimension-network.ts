@@ -1,5 +1,4 @@
-import { Problem } from '../../../problem/index.ts';
-import type { Tensor, TensorMap, VitConfig } from '../../../vit/index.ts';
+import { type Tensor, type TensorMap, tensorOf, type VitConfig } from '../../../vit/index.ts';
 import { advance, allActivations, firstStream, lastLayer } from '../../activations/residual-stream.ts';
 import type { PruningContext } from '../../contracts.ts';
 import { layerNormRows } from '../../corrections/ridge/token-merging.ts';
@@ -63,7 +62,7 @@ function blockTensors(
   moments: { readonly input: Moments; readonly context: Moments },
 ): Map<string, Tensor> {
   const { heads: H, headDim: dh, width: D } = config;
-  const get = (name: string) => required(tensors, `blocks.${block}.attn.${name}`).data;
+  const get = (name: string) => tensorOf(tensors, `blocks.${block}.attn.${name}`).data;
   const qkv = { weight: get('qkv.weight'), bias: get('qkv.bias') };
   const out = {
     qk: { weight: new Float32Array(dh * 2 * H * D), bias: new Float32Array(dh * 2 * H) },
@@ -71,8 +70,8 @@ function blockTensors(
     proj: new Float32Array(dh * H * D),
   };
   for (const head of range(H)) {
-    const [query, key, value] = ([0, 1, 2] as const).map((part) => headRows(config, qkv, head, part));
-    if (!query || !key || !value) continue;
+    const rowsOfPart = (part: 0 | 1 | 2) => headRows(config, qkv, head, part);
+    const [query, key, value] = [rowsOfPart(0), rowsOfPart(1), rowsOfPart(2)];
     const asked = balance(
       projectedMoments(query, moments.input, 'zero'),
       projectedMoments(key, moments.input, 'mean'),
@@ -111,12 +110,6 @@ function put(
 }
 
 function normed({ config, tensors }: PruningContext, stream: Float32Array, block: number): Float32Array {
-  const get = (name: string) => required(tensors, `blocks.${block}.norm1.${name}`).data;
+  const get = (name: string) => tensorOf(tensors, `blocks.${block}.norm1.${name}`).data;
   return layerNormRows(stream, get('weight'), get('bias'), config.layerNormEps);
-}
-
-function required(tensors: TensorMap, name: string): Tensor {
-  const tensor = tensors.get(name);
-  if (!tensor) throw new Problem('tensor-mismatch', `The network has no tensor ${name}.`, { tensor: name });
-  return tensor;
 }

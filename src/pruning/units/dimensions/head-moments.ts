@@ -1,7 +1,9 @@
 import { Matrix } from 'ml-matrix';
 import type { VitConfig } from '../../../vit/index.ts';
 import { range } from '../../data/ordered.ts';
+import { addColumns, addInto } from '../../kernels/arrays.ts';
 import { gram } from '../../linear/products.ts';
+import { covarianceOf } from './kernels/covariance.ts';
 
 /** Mean and covariance of rows, in pieces. */
 export interface Moments {
@@ -12,28 +14,19 @@ export interface Moments {
 
 /** Mean and covariance of the rows `[rows, width]` of all pieces. */
 export async function momentsOf(pieces: readonly Float32Array[], width: number): Promise<Moments> {
-  const mean = new Float64Array(width);
+  const sums = new Float64Array(width);
   const squares = new Float64Array(width * width);
   let rows = 0;
   for (const piece of pieces) {
     const count = piece.length / width;
     const own = await gram(piece, piece, { rows: count, left: width, right: width });
-    for (let k = 0; k < squares.length; k++) squares[k] = (squares[k] ?? 0) + (own[k] ?? 0);
-    for (let at = 0; at < piece.length; at++) {
-      const column = at % width;
-      mean[column] = (mean[column] ?? 0) + (piece[at] ?? 0);
-    }
+    addInto(squares, own);
+    addColumns(sums, piece);
     rows += count;
   }
-  for (let k = 0; k < width; k++) mean[k] = (mean[k] ?? 0) / Math.max(1, rows);
-  const covariance = new Matrix(width, width);
-  for (let i = 0; i < width; i++) {
-    for (let j = 0; j < width; j++) {
-      const product = (mean[i] ?? 0) * (mean[j] ?? 0);
-      covariance.set(i, j, (squares[i * width + j] ?? 0) / Math.max(1, rows) - product);
-    }
-  }
-  return { mean, covariance };
+  const total = Math.max(1, rows);
+  const mean = sums.map((sum) => sum / total);
+  return { mean, covariance: new Matrix(covarianceOf(squares, mean, total)) };
 }
 
 /** Weights of one head, a row for each of its dimensions. */
@@ -54,7 +47,7 @@ export function headRows(
   const first = (head * 3 + part) * headDim;
   return {
     weight: rowsOf(qkv.weight, first, headDim, width),
-    bias: range(headDim).map((k) => qkv.bias[first + k] ?? 0),
+    bias: Array.from(qkv.bias.subarray(first, first + headDim)),
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { RegressionPiece } from '../../../../src/pruning/corrections/ridge/moments.ts';
 import { ridgeChange } from '../../../../src/pruning/corrections/ridge/ridge.ts';
 import { createRandom } from '../../../../src/pruning/data/random.ts';
-import { solveSpd } from '../../../../src/pruning/linear/spd-solve.ts';
+import { solveSpd } from '../../../../src/pruning/linear/kernels/spd-solve.ts';
 
 const random = createRandom(3);
 const normals = (count: number) => Float32Array.from({ length: count }, () => random.normal());

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ImageSet } from '../../../../src/pruning/contracts.ts';
 import { ridgeCorrection } from '../../../../src/pruning/corrections/ridge/correction.ts';
-import { Adam } from '../../../../src/pruning/corrections/tuning/adam.ts';
-import { cosineCotangents } from '../../../../src/pruning/corrections/tuning/cosine-cotangents.ts';
+import { Adam } from '../../../../src/pruning/corrections/tuning/kernels/adam.ts';
+import { cosineCotangents } from '../../../../src/pruning/corrections/tuning/kernels/cosine-cotangents.ts';
 import { tuneLastLayers } from '../../../../src/pruning/corrections/tuning/tuning.ts';
 import { createRandom } from '../../../../src/pruning/data/random.ts';
 import { embedImages, rowCosines } from '../../../../src/pruning/fidelity/fidelity.ts';

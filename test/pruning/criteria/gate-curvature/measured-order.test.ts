@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { PruningContext, StepStore, UnitScores } from '../../../../src/pruning/contracts.ts';
 import { measuredOrder } from '../../../../src/pruning/criteria/gate-curvature/measured-order.ts';
-import { createMeasure, meanOf } from '../../../../src/pruning/fidelity/measure.ts';
+import { meanOf } from '../../../../src/pruning/fidelity/kernels/cosines.ts';
+import { createMeasure } from '../../../../src/pruning/fidelity/measure.ts';
 import { fitToShare } from '../../../../src/pruning/paths/joint-search/candidate.ts';
 import { memorySteps } from '../../../../src/pruning/steps/step-store.ts';
 import { rank } from '../../../../src/pruning/units/ranking.ts';

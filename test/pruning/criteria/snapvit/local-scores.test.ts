@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAnalysis } from '../../../../src/engine/index.ts';
 import type { PruningContext } from '../../../../src/pruning/contracts.ts';
+import { addMeanSquares } from '../../../../src/pruning/criteria/snapvit/kernels/gradient-sums.ts';
 import {
-  addMeanSquares,
   imageViews,
   type LocalScoreSettings,
   localScores,

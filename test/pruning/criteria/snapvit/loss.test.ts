@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { snapvitLoss } from '../../../../src/pruning/criteria/snapvit/loss.ts';
+import { snapvitLoss } from '../../../../src/pruning/criteria/snapvit/kernels/loss.ts';
 import { createRandom } from '../../../../src/pruning/data/random.ts';
 
 const VIEWS = 6;

@@ -1,4 +1,5 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { elementOf } from '../../../../vit/index.ts';
 import {
   advance,
   allActivations,
@@ -9,7 +10,7 @@ import {
 import type { PruningContext } from '../../../contracts.ts';
 import { range } from '../../../data/ordered.ts';
 import type { EvolutionSettings } from '../../../recipe/schema.ts';
-import { ckaMatrix } from './cka.ts';
+import { ckaMatrix } from './kernels/cka.ts';
 import { nearestCorrelation } from './nearest-correlation.ts';
 
 interface Representation {
@@ -45,8 +46,7 @@ export async function ckaShape(context: PruningContext, settings: EvolutionSetti
   step.end();
   const n = mlps.length + heads.length;
   const alignment = ckaMatrix([...mlps, ...heads], count);
-  const matrix = new Matrix(n, n);
-  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) matrix.set(i, j, alignment[i * n + j] ?? 0);
+  const matrix = Matrix.from1DArray(n, n, Array.from(alignment));
   return new CholeskyDecomposition(nearestCorrelation(matrix)).lowerTriangularMatrix;
 }
 
@@ -62,7 +62,7 @@ function firstTokens(
   const cut = range(parts).map(() => new Float32Array(images * features));
   let image = 0;
   for (const [index, piece] of stream.pieces.entries()) {
-    const rows = activations[index] ?? new Float32Array();
+    const rows = elementOf(activations, index);
     const perImage = rows.length / piece.count;
     for (let own = 0; own < piece.count; own++, image++) {
       for (const [part, data] of cut.entries()) {

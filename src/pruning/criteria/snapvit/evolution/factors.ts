@@ -1,4 +1,4 @@
-import type { VitConfig } from '../../../../vit/index.ts';
+import { elementOf, type VitConfig } from '../../../../vit/index.ts';
 import type { UnitScores } from '../../../contracts.ts';
 
 /** `linspace(first, last, B)` for the channels of the blocks, then the same for every head of each block. */
@@ -13,7 +13,7 @@ export function initialFactors(config: VitConfig, [first, last]: readonly [numbe
 /** Scores times |c|: `c[b]` for the channels of block b, `c[B + b H + h]` for head h of block b. */
 export function applyFactors(config: VitConfig, local: UnitScores, factors: ArrayLike<number>): UnitScores {
   const { depth, heads } = config;
-  const factor = (index: number) => Math.abs(factors[index] ?? 1);
+  const factor = (index: number) => Math.abs(elementOf(factors, index));
   return {
     channels: local.channels.map((row, block) => row.map((score) => score * factor(block))),
     heads: local.heads.map((row, block) =>

@@ -3,7 +3,7 @@ import type { PruningContext, Ranking } from '../../../contracts.ts';
 import { embedImages, rowCosines } from '../../../fidelity/fidelity.ts';
 import { atSparsity } from '../../../paths/snapvit.ts';
 import type { EvolutionSettings } from '../../../recipe/schema.ts';
-import { fitPca, type Pca, project } from './pca.ts';
+import { fitPca, type Pca, project } from './kernels/pca.ts';
 
 /** Loss of a ranking, smaller is better: see {@link createFitness}. */
 export type Fitness = (ranking: Ranking) => Promise<number>;

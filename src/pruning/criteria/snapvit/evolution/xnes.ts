@@ -1,5 +1,7 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { Random } from '../../../data/random.ts';
+import { addInto } from '../../../kernels/arrays.ts';
+import { naturalGradients } from './kernels/natural-gradients.ts';
 
 export interface XnesOptions {
   /** Where the search starts. */
@@ -51,7 +53,9 @@ export function createXnes(options: XnesOptions): Xnes {
       );
       return drawn.map((z) => {
         const moved = shape.mmul(Matrix.columnVector(z)).to1DArray();
-        return mean.map((value, k) => value + (moved[k] ?? 0));
+        const individual = Float64Array.from(mean);
+        addInto(individual, moved);
+        return individual;
       });
     },
     tell(fitness) {
@@ -59,7 +63,7 @@ export function createXnes(options: XnesOptions): Xnes {
         throw new RangeError('one fitness for every individual of the last ask');
       const { step, shapeStep } = naturalGradients(drawn, fitness, utilities, n);
       const moved = shape.mmul(Matrix.columnVector(step)).to1DArray();
-      for (let k = 0; k < n; k++) mean[k] = (mean[k] ?? 0) + (moved[k] ?? 0);
+      addInto(mean, moved);
       shape = shape.mmul(exponential(shapeStep.mul(rate / 2)));
     },
   };
@@ -77,31 +81,6 @@ export function xnesUtilities(population: number): number[] {
 /** Default learning rate of scale and shape: `(9 + 3 ln n) / (5 n sqrt(n))`; that of the mean is 1. */
 export function xnesRate(n: number): number {
   return (9 + 3 * Math.log(n)) / (5 * n * Math.sqrt(n));
-}
-
-function naturalGradients(
-  drawn: readonly Float64Array[],
-  fitness: readonly number[],
-  utilities: readonly number[],
-  n: number,
-): { step: number[]; shapeStep: Matrix } {
-  // Equal fitnesses keep the order in which they were drawn.
-  const ranked = drawn
-    .map((z, index) => ({ z, fitness: fitness[index] ?? Number.POSITIVE_INFINITY, index }))
-    .sort((a, b) => a.fitness - b.fitness || a.index - b.index);
-  const step = new Array<number>(n).fill(0);
-  const shapeStep = Matrix.zeros(n, n);
-  for (const [rank, { z }] of ranked.entries()) {
-    const utility = utilities[rank] ?? 0;
-    for (let i = 0; i < n; i++) {
-      step[i] = (step[i] ?? 0) + utility * (z[i] ?? 0);
-      for (let j = 0; j < n; j++) {
-        const outer = (z[i] ?? 0) * (z[j] ?? 0) - (i === j ? 1 : 0);
-        shapeStep.set(i, j, shapeStep.get(i, j) + utility * outer);
-      }
-    }
-  }
-  return { step, shapeStep };
 }
 
 /** `exp` of a symmetric matrix through its eigenvalues. */

@@ -1,6 +1,6 @@
 import { CholeskyDecomposition, EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import { describe, expect, it } from 'vitest';
-import { ckaMatrix } from '../../../../../src/pruning/criteria/snapvit/evolution/cka.ts';
+import { ckaMatrix } from '../../../../../src/pruning/criteria/snapvit/evolution/kernels/cka.ts';
 import { nearestCorrelation } from '../../../../../src/pruning/criteria/snapvit/evolution/nearest-correlation.ts';
 import { createRandom } from '../../../../../src/pruning/data/random.ts';
 

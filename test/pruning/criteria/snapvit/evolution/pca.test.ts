@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fitPca, project } from '../../../../../src/pruning/criteria/snapvit/evolution/pca.ts';
+import { fitPca, project } from '../../../../../src/pruning/criteria/snapvit/evolution/kernels/pca.ts';
 import { createRandom } from '../../../../../src/pruning/data/random.ts';
 
 describe('principal components', () => {

@@ -21,11 +21,10 @@ const NOISE = 1e-12;
  */
 export function fitPca(vectors: ArrayLike<number>, rows: number, width: number, wanted: number): Pca {
   const mean = new Float64Array(width);
-  for (let at = 0; at < rows * width; at++)
-    mean[at % width] = (mean[at % width] ?? 0) + (vectors[at] ?? 0) / rows;
+  for (let at = 0; at < rows * width; at++) mean[at % width] += vectors[at] / rows;
   const centred = new Matrix(rows, width);
   for (let row = 0; row < rows; row++) {
-    for (let k = 0; k < width; k++) centred.set(row, k, (vectors[row * width + k] ?? 0) - (mean[k] ?? 0));
+    for (let k = 0; k < width; k++) centred.set(row, k, vectors[row * width + k] - mean[k]);
   }
   // The smaller of the two Gram matrices has the same spectrum: X'X gives the directions, XX' their coordinates.
   const byRows = rows < width;
@@ -35,7 +34,7 @@ export function fitPca(vectors: ArrayLike<number>, rows: number, width: number, 
     .map((value, index) => ({ value, index }))
     .sort((a, b) => b.value - a.value)
     .slice(0, Math.min(wanted, width, rows - 1));
-  const kept = descending.filter(({ value }) => value > NOISE * (descending[0]?.value ?? 0));
+  const kept = descending.filter(({ value }) => value > NOISE * descending[0].value);
   const components = new Float64Array(kept.length * width);
   for (const [at, { index }] of kept.entries()) {
     const vector = eigen.eigenvectorMatrix.getColumn(index);
@@ -54,7 +53,7 @@ export function project(pca: Pca, vectors: ArrayLike<number>, rows: number): Flo
     for (let c = 0; c < count; c++) {
       let sum = 0;
       for (let k = 0; k < width; k++) {
-        sum += ((vectors[row * width + k] ?? 0) - (mean[k] ?? 0)) * (components[c * width + k] ?? 0);
+        sum += (vectors[row * width + k] - mean[k]) * components[c * width + k];
       }
       coordinates[row * count + c] = sum;
     }

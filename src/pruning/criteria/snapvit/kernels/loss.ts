@@ -32,14 +32,14 @@ export function snapvitLoss(
     for (let teacher = 0; teacher < teachers; teacher++) {
       if (teacher === student) continue;
       for (let k = 0; k < width; k++) {
-        const target = Math.exp(logits[teacher * width + k] ?? 0);
-        const log = logits[own + k] ?? 0;
+        const target = Math.exp(logits[teacher * width + k]);
+        const log = logits[own + k];
         loss -= target * log;
         // d/dz_s of -(p_t . log softmax(z_s)) = softmax(z_s) - p_t, because p_t sums to one.
-        gradient[own + k] = (gradient[own + k] ?? 0) + Math.exp(log) - target;
+        gradient[own + k] = gradient[own + k] + Math.exp(log) - target;
       }
     }
-    throughNormalisation(gradient, unit, norms[student] ?? 1, own, width);
+    throughNormalisation(gradient, unit, norms[student], own, width);
   }
   return { loss, gradient };
 }
@@ -52,18 +52,18 @@ function normalise(
   width: number,
 ): void {
   let squares = 0;
-  for (let k = 0; k < width; k++) squares += (embeddings[view * width + k] ?? 0) ** 2;
+  for (let k = 0; k < width; k++) squares += embeddings[view * width + k] ** 2;
   const norm = Math.sqrt(squares);
   norms[view] = norm;
-  for (let k = 0; k < width; k++) unit[view * width + k] = (embeddings[view * width + k] ?? 0) / norm;
+  for (let k = 0; k < width; k++) unit[view * width + k] = embeddings[view * width + k] / norm;
 }
 
 function logSoftmax(unit: Float64Array, logits: Float64Array, view: number, width: number): void {
   // Components of a unit vector lie in [-1, 1]: exp cannot overflow, so no maximum is subtracted.
   let sum = 0;
-  for (let k = 0; k < width; k++) sum += Math.exp(unit[view * width + k] ?? 0);
+  for (let k = 0; k < width; k++) sum += Math.exp(unit[view * width + k]);
   const log = Math.log(sum);
-  for (let k = 0; k < width; k++) logits[view * width + k] = (unit[view * width + k] ?? 0) - log;
+  for (let k = 0; k < width; k++) logits[view * width + k] = unit[view * width + k] - log;
 }
 
 /** dL/de = (dL/dz - z (z . dL/dz)) / |e|. */
@@ -75,8 +75,8 @@ function throughNormalisation(
   width: number,
 ): void {
   let along = 0;
-  for (let k = 0; k < width; k++) along += (gradient[start + k] ?? 0) * (unit[start + k] ?? 0);
+  for (let k = 0; k < width; k++) along += gradient[start + k] * unit[start + k];
   for (let k = 0; k < width; k++) {
-    gradient[start + k] = ((gradient[start + k] ?? 0) - (unit[start + k] ?? 0) * along) / norm;
+    gradient[start + k] = (gradient[start + k] - unit[start + k] * along) / norm;
   }
 }

@@ -15,7 +15,7 @@ export function ckaMatrix(
     for (const [j, b] of grams.entries()) {
       if (j > i) continue;
       let alignment = 0;
-      for (let at = 0; at < a.length; at++) alignment += (a[at] ?? 0) * (b[at] ?? 0);
+      for (let at = 0; at < a.length; at++) alignment += a[at] * b[at];
       matrix[i * n + j] = matrix[j * n + i] = i === j ? 1 : alignment;
     }
   }
@@ -27,9 +27,9 @@ function unitGram(data: ArrayLike<number>, samples: number, features: number): F
   const centred = Float64Array.from(data);
   for (let k = 0; k < features; k++) {
     let mean = 0;
-    for (let row = 0; row < samples; row++) mean += (centred[row * features + k] ?? 0) / samples;
+    for (let row = 0; row < samples; row++) mean += centred[row * features + k] / samples;
     for (let row = 0; row < samples; row++) {
-      centred[row * features + k] = (centred[row * features + k] ?? 0) - mean;
+      centred[row * features + k] -= mean;
     }
   }
   const gram = new Float64Array(samples * samples);
@@ -38,7 +38,7 @@ function unitGram(data: ArrayLike<number>, samples: number, features: number): F
     for (let j = 0; j < samples; j++) {
       let dot = 0;
       for (let k = 0; k < features; k++) {
-        dot += (centred[i * features + k] ?? 0) * (centred[j * features + k] ?? 0);
+        dot += centred[i * features + k] * centred[j * features + k];
       }
       gram[i * samples + j] = dot;
       squares += dot * dot;

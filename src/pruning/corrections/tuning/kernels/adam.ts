@@ -15,22 +15,27 @@ export class Adam {
     this.#second = parameters.map(({ length }) => new Float32Array(length));
   }
 
-  /** @param gradients of the parameters, in their order */
+  /**
+   * @param gradients of the parameters, in their order
+   * @throws RangeError when one is missing or of another length
+   */
   step(gradients: readonly Float32Array[], rate: number): void {
     this.#steps++;
     const [a, b] = DECAY;
     const [correctFirst, correctSecond] = [1 - a ** this.#steps, 1 - b ** this.#steps];
     for (const [index, parameter] of this.#parameters.entries()) {
       const [gradient, first, second] = [gradients[index], this.#first[index], this.#second[index]];
-      if (!gradient || !first || !second) continue;
+      if (gradient?.length !== parameter.length)
+        throw new RangeError(
+          `There is no gradient for each of the ${parameter.length} numbers of parameter ${index}.`,
+        );
       for (let i = 0; i < parameter.length; i++) {
-        const g = gradient[i] ?? 0;
-        const m = a * (first[i] ?? 0) + (1 - a) * g;
-        const v = b * (second[i] ?? 0) + (1 - b) * g * g;
+        const g = gradient[i];
+        const m = a * first[i] + (1 - a) * g;
+        const v = b * second[i] + (1 - b) * g * g;
         first[i] = m;
         second[i] = v;
-        parameter[i] =
-          (parameter[i] ?? 0) - (rate * (m / correctFirst)) / (Math.sqrt(v / correctSecond) + EPSILON);
+        parameter[i] -= (rate * (m / correctFirst)) / (Math.sqrt(v / correctSecond) + EPSILON);
       }
     }
   }

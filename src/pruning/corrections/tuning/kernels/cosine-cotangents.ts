@@ -14,7 +14,7 @@ export function cosineCotangents(
   for (let first = 0; first < embeddings.length; first += width) {
     let [ee, tt, et] = [0, 0, 0];
     for (let at = first; at < first + width; at++) {
-      const [e, t] = [embeddings[at] ?? 0, targets[at] ?? 0];
+      const [e, t] = [embeddings[at], targets[at]];
       ee += e * e;
       tt += t * t;
       et += e * t;
@@ -22,8 +22,8 @@ export function cosineCotangents(
     if (ee === 0 || tt === 0) continue;
     const [own, wanted] = [Math.sqrt(ee), Math.sqrt(tt)];
     for (let at = first; at < first + width; at++) {
-      const along = ((embeddings[at] ?? 0) / own) * (et / (own * wanted));
-      cotangents[at] = (along - (targets[at] ?? 0) / wanted) / (own * rows);
+      const along = (embeddings[at] / own) * (et / (own * wanted));
+      cotangents[at] = (along - targets[at] / wanted) / (own * rows);
     }
   }
   return cotangents;
