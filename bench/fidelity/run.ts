@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { asStored } from '../../src/checkpoint/index.ts';
 import type { AnalysisModel } from '../../src/engine/index.ts';
-import { asStored } from '../../src/pruning/as-stored.ts';
 import type { PruningContext, UnitScores } from '../../src/pruning/contracts.ts';
 import { VariantSchema } from '../../src/pruning/paths/variant-schema.ts';
 import { correctionOf, criterionOf, pathOf } from '../../src/pruning/recipe/parts-of.ts';
@@ -110,5 +110,5 @@ async function correctedTensors(
 
 /** Tensors with the digits of a kind of storage. */
 export function stored(tensors: TensorMap, storage: Contestant['storage']): TensorMap {
-  return storage === 'fp16' ? asStored(tensors, 'fp16') : asStored(tensors, 'split', 'high');
+  return storage === 'fp16' ? asStored(tensors, 'F16') : asStored(tensors, 'split', 'high');
 }

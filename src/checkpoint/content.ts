@@ -1,5 +1,6 @@
 import type { SubNetwork, TensorMap, UnitOrder, Variant, VitConfig } from '../vit/index.ts';
 import type { Fidelity, Manifest } from './manifest.ts';
+import type { StoredNumbers } from './stored-numbers.ts';
 
 /** What a checkpoint is made of, before it has bytes. */
 export interface CheckpointContent {
@@ -18,11 +19,8 @@ export interface CheckpointContent {
   readonly components?: Components;
   readonly keepFp32: readonly string[];
   readonly provenance: Manifest['provenance'];
-  /**
-   * Numbers on disk. `split`: the matrices of the units in two planes of a byte each; levels below the full network need the
-   * first one only. @default 'F16'
-   */
-  readonly dtype?: 'F16' | 'F32' | 'split';
+  /** Numbers on disk; with `split` levels below the full network need the first plane only. @default 'F16' */
+  readonly dtype?: StoredNumbers;
 }
 
 export interface LevelDraft extends Variant, SubNetwork {

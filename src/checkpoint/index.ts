@@ -3,7 +3,7 @@ export type { CheckpointContent, Components, LevelDraft } from './content.ts';
 export { sha256 } from './digest.ts';
 export type { GarbageOptions, GarbageReport, KeptVersion, Version } from './gc.ts';
 export { collectGarbage } from './gc.ts';
-export { gatherRows, hasPlanes, isSplit, unitMatrices } from './layout.ts';
+export { gatherRows, unitMatrices } from './layout.ts';
 export type { LevelWeights, WeightMap, WeightTensor } from './level-weights.ts';
 export type {
   Fidelity,
@@ -24,8 +24,10 @@ export {
   PrecisionSchema,
 } from './manifest.ts';
 export type { HighPlane } from './planes.ts';
-export { coarse, columnScales, columnsAreOutputs, roundedToPlanes, splitPlanes } from './planes.ts';
+export { coarse, columnScales, columnsAreOutputs, splitPlanes } from './planes.ts';
 export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
+export type { StoredNumbers } from './stored-numbers.ts';
+export { asStored, makeAsStored, numbersOf } from './stored-numbers.ts';
 export type { Published, PublishOptions } from './writer.ts';
 export { publishCheckpoint } from './writer.ts';

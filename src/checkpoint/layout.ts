@@ -1,11 +1,17 @@
 import { Problem } from '../problem/index.ts';
 import type { Tensor, TensorMap, VitConfig } from '../vit/index.ts';
-import { expectedTensors, type UnitKind, unitKinds, unitTensors } from '../vit/index.ts';
+import {
+  elementOf,
+  expectedTensors,
+  keptOf,
+  orderOf,
+  type UnitKind,
+  unitKinds,
+  unitTensors,
+} from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
 import { columnScales, type Planes, splitPlanes } from './planes.ts';
-
-/** Largest magnitude that binary16 can hold. */
-const HALF_MAX = 65504;
+import { numbersOf, writtenAs } from './stored-numbers.ts';
 
 /** One stored tensor: where it comes from, and the level whose bytes it belongs to. */
 export interface PlacedTensor {
@@ -58,9 +64,10 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
   const head: string[] = [];
   const perUnit = unitNames(config);
   const last = levels.length - 1;
-  const split = isSplit(content);
-  const put = (name: string, level: number, tensor: Tensor) =>
-    placed.push({ name, level, tensor, dtype: storedType(name, tensor, content.dtype ?? 'F16') });
+  const numbers = numbersOf(content);
+  /** A tensor as it is, which is not one of planes. */
+  const put = (name: string, level: number, tensor: Tensor, written = writtenAs(name, tensor, numbers)) =>
+    placed.push({ name, level, tensor, dtype: written === 'planes' ? 'F16' : written });
   const putScale = (name: string, level: number, data: Float32Array) =>
     placed.push({ name, level, dtype: 'F32', tensor: { shape: [data.length], data } });
   const putHigh = (name: string, level: number, { shape, high, scale }: Planes) => {
@@ -68,6 +75,11 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
     putScale(scaleOf(name), level, scale);
   };
   const columns = new Map<string, Float32Array>();
+  // Decided for the whole tensor: all of its rows are written alike.
+  const units = [...unitNames(config)].map(([name, { block, kind }]) => {
+    const tensor = required(content.tensors, name);
+    return { name, block, kind, tensor, written: writtenAs(name, tensor, numbers) };
+  });
   for (const name of expectedTensors(config).keys()) {
     if (name.startsWith('head.')) head.push(name);
     else if (!perUnit.has(name)) put(name, 0, required(content.tensors, name));
@@ -77,18 +89,16 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
     put('pca.mean', 0, { shape: [mean.length], data: mean });
     put('pca.components', 0, { shape: [count, mean.length], data: matrix });
   }
-  for (const name of split ? perUnit.keys() : []) {
-    const tensor = required(content.tensors, name);
-    const scales = hasPlanes(name, tensor) ? columnScales(name, tensor) : undefined;
+  for (const { name, tensor, written } of units) {
+    const scales = written === 'planes' ? columnScales(name, tensor) : undefined;
     if (!scales) continue;
     columns.set(name, scales);
     putScale(columnsOf(name), 0, scales);
   }
   levels.forEach((level, index) => {
-    for (const [name, { block, kind }] of perUnit) {
-      const order = content.units[kind]?.[block] ?? [];
-      const from = index === 0 ? 0 : (levels[index - 1]?.[kind]?.[block] ?? 0);
-      const to = level[kind]?.[block] ?? 0;
+    for (const { name, block, kind, tensor, written } of units) {
+      const from = index === 0 ? 0 : keptOf(config, elementOf(levels, index - 1), kind, block);
+      const to = keptOf(config, level, kind, block);
       if (to < from) {
         throw new Problem(
           'invalid-checkpoint',
@@ -96,15 +106,16 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
         );
       }
       if (to === from) continue;
-      const rows = gatherRows(required(content.tensors, name), order.slice(from, to));
-      if (split && hasPlanes(name, rows))
-        putHigh(incrementName(name, index), index, splitPlanes(rows, columns.get(name)));
-      else put(incrementName(name, index), index, rows);
+      const rows = gatherRows(tensor, orderOf(content.units, kind, block).slice(from, to));
+      const stored = incrementName(name, index);
+      if (written === 'planes') putHigh(stored, index, splitPlanes(rows, columns.get(name)));
+      else put(stored, index, rows, written);
     }
     for (const [name, tensor] of level.corrections ?? []) {
       const stored = correctionName(name, index);
-      if (!split || !hasPlanes(name, tensor)) {
-        put(stored, index, tensor);
+      const written = writtenAs(name, tensor, numbers);
+      if (written !== 'planes') {
+        put(stored, index, tensor, written);
         continue;
       }
       const own = columnScales(name, tensor);
@@ -112,31 +123,15 @@ export function placeTensors(content: CheckpointContent): PlacedTensor[] {
       if (own) putScale(columnsOf(stored), index, own);
     }
   });
-  if (split) {
-    for (const [name, { block, kind }] of perUnit) {
-      const tensor = required(content.tensors, name);
-      if (!hasPlanes(name, tensor)) continue;
-      const rows = gatherRows(tensor, content.units[kind]?.[block] ?? []);
-      const { shape, low } = splitPlanes(rows, columns.get(name));
-      placed.push({
-        name: correctionName(name, last),
-        level: last,
-        dtype: 'I8',
-        tensor: { shape, data: low },
-      });
-    }
+  for (const { name, block, kind, tensor, written } of units) {
+    if (written !== 'planes') continue;
+    const rows = gatherRows(tensor, orderOf(content.units, kind, block));
+    const { shape, low } = splitPlanes(rows, columns.get(name));
+    placed.push({ name: correctionName(name, last), level: last, dtype: 'I8', tensor: { shape, data: low } });
   }
   for (const name of head) put(name, levels.length - 1, required(content.tensors, name));
   return placed;
 }
-
-/** Whether planes are worth their while: with one level all of the bytes are needed at once. */
-export const isSplit = ({ dtype, levels }: Pick<CheckpointContent, 'dtype' | 'levels'>): boolean =>
-  dtype === 'split' && levels.length > 1;
-
-/** Which tensors of units are stored in planes: matrices. Biases are small. */
-export const hasPlanes = (name: string, { shape }: Pick<Tensor, 'shape'>): boolean =>
-  shape.length >= 2 && name.endsWith('.weight');
 
 /** Canonical names of the tensors that are cut into units, with their block. */
 export function unitNames(config: VitConfig): Map<string, { block: number; kind: UnitKind }> {
@@ -151,19 +146,14 @@ export function unitNames(config: VitConfig): Map<string, { block: number; kind:
 
 /** Rows of a tensor (along its first axis) in the given order. */
 export function gatherRows(tensor: Tensor, rows: readonly number[]): Tensor {
-  const [count = 1, ...rest] = tensor.shape;
+  const [count, ...rest] = tensor.shape;
+  if (count === undefined) throw new RangeError('A single number has no rows.');
   const size = tensor.data.length / count;
   const data = new Float32Array(rows.length * size);
   rows.forEach((row, i) => {
     data.set(tensor.data.subarray(row * size, (row + 1) * size), i * size);
   });
   return { shape: [rows.length, ...rest], data };
-}
-
-/** Matrices are stored in the asked precision; vectors (biases, norms, means) always in float32, they are small. */
-function storedType(name: string, tensor: Tensor, wanted: 'F16' | 'F32' | 'split'): 'F16' | 'F32' {
-  if (wanted === 'F32' || tensor.shape.length < 2 || /\.bias(@\d+)?$/.test(name)) return 'F32';
-  return tensor.data.some((value) => Math.abs(value) > HALF_MAX) ? 'F32' : 'F16';
 }
 
 function required(tensors: TensorMap, name: string): Tensor {

@@ -10,9 +10,10 @@ import {
 } from '../vit/index.ts';
 import type { CheckpointContent } from './content.ts';
 import { sha256 } from './digest.ts';
-import { isScale, isSplit, type PlacedTensor, parseStoredName, placeTensors } from './layout.ts';
+import { isScale, type PlacedTensor, parseStoredName, placeTensors } from './layout.ts';
 import type { Latest, Level, Manifest, StoredRange, StoredTensor } from './manifest.ts';
 import { LatestSchema, MANIFEST_VERSION, ManifestSchema } from './manifest.ts';
+import { numbersOf } from './stored-numbers.ts';
 
 /** A level's bytes are checked, and fetched in parallel, in pieces of at most this size. */
 const RANGE_BYTES = 1024 * 1024;
@@ -52,7 +53,7 @@ export async function publishCheckpoint(
       header: weights.header,
       tensors: weights.tensors,
       ranges: weights.ranges,
-      ...(isSplit(content) && { split: true as const }),
+      ...(numbersOf(content) === 'split' && { split: true as const }),
     },
     ranking: { size: ranking.length, sha256: await sha256(ranking) },
     components: content.components?.count ?? 0,

@@ -1,12 +1,10 @@
 import type { LevelDraft } from '../checkpoint/index.ts';
-import { FidelitySchema } from '../checkpoint/index.ts';
+import { asStored, FidelitySchema, type StoredNumbers } from '../checkpoint/index.ts';
 import type { AnalysisModel, AnalysisVariant } from '../engine/index.ts';
 import type { TensorMap, Variant } from '../vit/index.ts';
-import { asStored } from './as-stored.ts';
 import type { Correction, PruningContext, Ranking } from './contracts.ts';
 import { embedImages, measureFidelity } from './fidelity/fidelity.ts';
 import { openNetwork } from './open-network.ts';
-import type { Recipe } from './recipe/schema.ts';
 import { jsonStep } from './steps/step-store.ts';
 import { tensorsFromBytes, tensorsToBytes } from './steps/tensor-bytes.ts';
 
@@ -20,7 +18,7 @@ export async function buildLevels(
     readonly variants: readonly Variant[];
     readonly ranking: Ranking;
     readonly correction: Correction | undefined;
-    readonly storage: Recipe['storage'];
+    readonly dtype: StoredNumbers;
   },
 ): Promise<LevelDraft[]> {
   const { units } = task.ranking;
@@ -29,7 +27,7 @@ export async function buildLevels(
   const levels: LevelDraft[] = [];
   const last = task.variants.length - 1;
   const step = context.report.step('levels', task.variants.length);
-  let below: AnalysisModel | undefined = await belowFull(context, task.storage);
+  let below: AnalysisModel | undefined = await belowFull(context, task.dtype);
   const closeBelow = async () => {
     const model = below;
     below = undefined;
@@ -46,7 +44,7 @@ export async function buildLevels(
         task.correction && index < last
           ? await correctedTensors(context, task.correction, variant, { index, ranking: task.ranking })
           : undefined;
-      const replaced = corrections && asStored(corrections, task.storage, 'high');
+      const replaced = corrections && asStored(corrections, task.dtype, 'high');
       const network: AnalysisVariant = { variant, units, ...(replaced && { replaced }) };
       const fp32 = await jsonStep(
         context.steps,
@@ -65,10 +63,10 @@ export async function buildLevels(
 }
 
 /** The network that levels below the full one run on: where weights are split they have half of the bits. */
-async function belowFull(context: PruningContext, storage: Recipe['storage']): Promise<AnalysisModel> {
-  if (storage !== 'split') return context.model;
+async function belowFull(context: PruningContext, dtype: StoredNumbers): Promise<AnalysisModel> {
+  if (dtype !== 'split') return context.model;
   const { config, tensors } = context;
-  return await openNetwork(context, { config, tensors: asStored(tensors, storage, 'high') });
+  return await openNetwork(context, { config, tensors: asStored(tensors, dtype, 'high') });
 }
 
 async function correctedTensors(

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import { type CheckpointContent, type Components, isSplit, publishCheckpoint } from '../checkpoint/index.ts';
+import {
+  type CheckpointContent,
+  type Components,
+  makeAsStored,
+  numbersOf,
+  publishCheckpoint,
+} from '../checkpoint/index.ts';
 import type { Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
@@ -15,7 +21,6 @@ import {
   type VitConfig,
 } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
-import { makeAsStored } from './as-stored.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { releasedCriterion } from './criteria/released/criterion.ts';
 import { fitPca } from './criteria/snapvit/evolution/kernels/pca.ts';
@@ -79,7 +84,8 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     recipe.attention === 'dimensions'
       ? await byDimensions({ config: merging, tensors: source.tensors }, given)
       : { config: merging, tensors: source.tensors };
-  const tensors = makeAsStored(exact, recipe.storage);
+  const dtype = numbersOf({ dtype: DTYPES[recipe.storage], levels: shares });
+  const tensors = makeAsStored(exact, dtype);
   const model = await openNetwork(given, { config, tensors });
   const context: PruningContext = { ...given, config, tensors, model };
   try {
@@ -90,7 +96,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
       path.plan(context, ranking, shares),
     );
     const variants = distinct(planned, config);
-    const levels = await buildLevels(context, { variants, ranking, correction, storage: recipe.storage });
+    const levels = await buildLevels(context, { variants, ranking, correction, dtype });
     const components = await principalComponents(context, recipe.components);
     const { held } = images;
     const reference = await embedImages(model, held, held.count, { signal: options.signal });
@@ -115,10 +121,12 @@ async function run(options: PruneOptions): Promise<PruneResult> {
         source: source.digests,
         images: { digest: images.digest, used: images.used, skipped: images.skipped },
       },
-      dtype: DTYPES[recipe.storage],
+      dtype,
     };
     const int8 =
-      recipe.int8 && isSplit(content) ? await measureInt8(context, content, reference, recipe.int8) : {};
+      recipe.int8 && numbersOf(content) === 'split'
+        ? await measureInt8(context, content, reference, recipe.int8)
+        : {};
     const { digest, manifest } = await publishCheckpoint(
       options.store,
       { ...content, ...int8 },

@@ -1,7 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type CheckpointContent, openCheckpoint, publishCheckpoint } from '../../src/checkpoint/index.ts';
+import {
+  asStored,
+  type CheckpointContent,
+  openCheckpoint,
+  publishCheckpoint,
+} from '../../src/checkpoint/index.ts';
 import { createAnalysis, createModel, ladderOptions } from '../../src/engine/index.ts';
-import { asStored } from '../../src/pruning/as-stored.ts';
 import type { PruningContext } from '../../src/pruning/contracts.ts';
 import { embedImages } from '../../src/pruning/fidelity/fidelity.ts';
 import { measureInt8 } from '../../src/pruning/int8.ts';

@@ -1,4 +1,4 @@
-import { hasPlanes, unitNames } from '../../src/checkpoint/layout.ts';
+import { wantedAs } from '../../src/checkpoint/stored-numbers.ts';
 import { expectedTensors, type VitConfig } from '../../src/vit/index.ts';
 
 export interface LadderBytes {
@@ -15,15 +15,14 @@ const HAS_COLUMN_SCALES = /\.(attn\.proj|mlp\.fc2)\.weight$/;
 
 /** What a checkpoint of a network takes with all of its levels, where no level has corrected weights of its own. */
 export function ladderBytes(config: VitConfig): LadderBytes {
-  const units = unitNames(config);
   let [parameters, stored, memory] = [0, 0, 0];
   for (const [name, shape] of expectedTensors(config)) {
     const size = shape.reduce((product, side) => product * side, 1);
-    const planes = units.has(name) && hasPlanes(name, { shape });
-    const vector = shape.length < 2 || name.endsWith('.bias');
+    const written = wantedAs(name, shape, 'split');
+    const planes = written === 'planes';
     const width = shape.at(-1) ?? 1;
     const scales = size / width + (HAS_COLUMN_SCALES.test(name) ? width : 0);
-    stored += planes ? 2 * size + 4 * scales : (vector ? 4 : 2) * size;
+    stored += planes ? 2 * size + 4 * scales : (written === 'F32' ? 4 : 2) * size;
     // The classification head is kept for evaluation; serving never reads it.
     if (name.startsWith('head.')) continue;
     parameters += size;
