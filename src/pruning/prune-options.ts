@@ -22,7 +22,7 @@ export interface PruneOptions {
   readonly levels?: number | readonly number[] | undefined;
   /** @default 0 */
   readonly seed?: number | undefined;
-  /** Released importance scores (`.pt`) that take the place of the recipe's criterion. */
+  /** Released importance scores (safetensors) that take the place of the recipe's criterion. */
   readonly scores?: string | undefined;
   /** Folder in which finished steps are kept until the job is done. @default `~/.cache/concertina/work` */
   readonly work?: string | undefined;

@@ -56,7 +56,7 @@ export function prune(console: Console): Command {
     .option('--seed <number>', 'same seed, same bytes', whole(0, 2 ** 31), 0)
     .option(
       '--scores <file>',
-      "importance scores released by SnapViT's authors (.pt), instead of the recipe's",
+      "importance scores released by SnapViT's authors (safetensors), instead of the recipe's",
     )
     .option('--work <folder>', 'where finished steps are kept, so that an interrupted job resumes')
     .addOption(deviceOption())

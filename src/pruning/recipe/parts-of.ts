@@ -28,7 +28,10 @@ export function criterionOf({ criterion, protection }: Recipe): ImportanceCriter
     case 'gate-curvature':
       return gateCurvatureCriterion(criterion.settings);
     case 'released':
-      throw new Problem('invalid-recipe', 'Released scores are given as a file: use --scores FILE.pt.');
+      throw new Problem(
+        'invalid-recipe',
+        'Released scores are given as a file: use --scores FILE.safetensors.',
+      );
   }
 }
 

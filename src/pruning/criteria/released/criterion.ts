@@ -19,7 +19,7 @@ export async function releasedCriterion(
   const bytes = await readFile(file).catch((cause: unknown) => {
     throw new Problem('invalid-scores', `The scores file ${file} cannot be read.`, { file }, { cause });
   });
-  const released = readScoresFile(bytes);
+  const released = await readScoresFile(bytes);
   checkShape(config, released);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   return {
