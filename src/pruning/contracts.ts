@@ -43,7 +43,7 @@ export interface Picture {
   readonly data: Uint8Array;
 }
 
-/** Results of finished steps by name; values are opaque bytes. A store for tests may forget everything. */
+/** Results of finished steps by name (`stepName`); values are opaque bytes. A store for tests may forget everything. */
 export interface StepStore {
   load(step: string): Promise<Uint8Array | undefined>;
   save(step: string, result: Uint8Array): Promise<void>;

@@ -16,6 +16,7 @@ import type { ImageSet, PruningContext } from './contracts.ts';
 import { range } from './data/ordered.ts';
 import { fidelityOf } from './fidelity/fidelity.ts';
 import type { Recipe } from './recipe/schema.ts';
+import { stepName } from './steps/step-name.ts';
 import { jsonStep } from './steps/step-store.ts';
 
 /** Pictures that decide which matrices stay in fp32. */
@@ -45,7 +46,8 @@ export async function measureInt8(
   const { steps, images, signal } = context;
   const { levels } = content;
   const parse = (json: unknown) => MeasuredSchema.parse(json);
-  const { keepFp32, fidelity } = await jsonStep(steps, 'int8', parse, async () => {
+  const name = stepName('int8', { levels, units: content.units, least, keep });
+  const { keepFp32, fidelity } = await jsonStep(steps, name, parse, async () => {
     const step = context.report.step('int8', levels.length);
     const { held } = images;
     const kept = await sensitiveMatrices(context, content, reference, { least, keep });

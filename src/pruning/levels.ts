@@ -1,10 +1,11 @@
 import type { LevelDraft } from '../checkpoint/index.ts';
 import { asStored, FidelitySchema, type StoredNumbers } from '../checkpoint/index.ts';
 import type { AnalysisModel, AnalysisVariant } from '../engine/index.ts';
-import type { TensorMap, Variant } from '../vit/index.ts';
+import type { TensorMap, UnitOrder, Variant } from '../vit/index.ts';
 import type { Correction, PruningContext, Ranking } from './contracts.ts';
 import { embedImages, measureFidelity } from './fidelity/fidelity.ts';
 import { openNetwork } from './open-network.ts';
+import { stepName } from './steps/step-name.ts';
 import { jsonStep } from './steps/step-store.ts';
 import { tensorsFromBytes, tensorsToBytes } from './steps/tensor-bytes.ts';
 
@@ -19,8 +20,11 @@ export async function buildLevels(
     readonly ranking: Ranking;
     readonly correction: Correction | undefined;
     readonly dtype: StoredNumbers;
+    /** Settings that corrections depend on. */
+    readonly settings: unknown;
   },
 ): Promise<LevelDraft[]> {
+  const { settings } = task;
   const { units } = task.ranking;
   const { held } = context.images;
   const full = await embedImages(context.model, held, held.count, { signal: context.signal });
@@ -42,13 +46,14 @@ export async function buildLevels(
       if (index === last) await closeBelow();
       const corrections =
         task.correction && index < last
-          ? await correctedTensors(context, task.correction, variant, { index, ranking: task.ranking })
+          ? await correctedTensors(context, task.correction, variant, { units, settings })
           : undefined;
       const replaced = corrections && asStored(corrections, task.dtype, 'high');
       const network: AnalysisVariant = { variant, units, ...(replaced && { replaced }) };
+      const inputs = { variant, units, ...(corrections && { settings }) };
       const fp32 = await jsonStep(
         context.steps,
-        `fidelity-${index}`,
+        stepName('fidelity', inputs),
         (json) => FidelitySchema.parse(json),
         () => measureOn(below ?? context.model, network),
       );
@@ -73,12 +78,12 @@ async function correctedTensors(
   context: PruningContext,
   correction: Correction,
   variant: Variant,
-  { index, ranking }: { index: number; ranking: Ranking },
+  { units, settings }: { readonly units: UnitOrder; readonly settings: unknown },
 ): Promise<TensorMap> {
-  const name = `correction-${index}`;
+  const name = stepName('correction', { variant, units, settings });
   const saved = await context.steps.load(name);
   if (saved) return tensorsFromBytes(saved);
-  const corrected = await correction.correct(context, variant, ranking.units);
+  const corrected = await correction.correct(context, variant, units);
   await context.steps.save(name, tensorsToBytes(corrected));
   return corrected;
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
@@ -9,17 +8,9 @@ import {
   numbersOf,
   publishCheckpoint,
 } from '../checkpoint/index.ts';
-import type { Device } from '../engine/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
-import {
-  fullVariant,
-  readModel,
-  type SourceModel,
-  type Tensor,
-  type Variant,
-  type VitConfig,
-} from '../vit/index.ts';
+import { fullVariant, readModel, type Tensor, type Variant, type VitConfig } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { releasedCriterion } from './criteria/released/criterion.ts';
@@ -36,13 +27,15 @@ import { correctionOf, criterionOf, pathOf } from './recipe/parts-of.ts';
 import { parseRecipe, readRecipe } from './recipe/read-recipe.ts';
 import type { Recipe } from './recipe/schema.ts';
 import { asStoredPath, asStoredRecipe } from './recipe/spelling.ts';
+import { codeDigest } from './steps/code-digest.ts';
+import { digestOf, stepName } from './steps/step-name.ts';
 import { folderSteps, jsonStep } from './steps/step-store.ts';
 import { dimensionTensors, withDimensions } from './units/dimensions/dimension-network.ts';
 import { rank } from './units/ranking.ts';
 import { rankingTensors } from './units/ranking-tensors.ts';
 import { scoresFromJson, scoresToJson } from './units/scores-json.ts';
 
-/** Written into the provenance. Part of the key of saved steps: another version does not go on from them. */
+/** Written into the provenance. */
 const TOOL = 'concertina 0.1.0';
 const DEFAULT_LEVELS = 8;
 
@@ -73,30 +66,48 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
   const { recipe, criterion } = await resolveRecipe(options, source.config);
-  const merging = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
+  const merged = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
-  const images = await readImages(options, merging, recipe, report);
-  const steps = folderSteps(
-    join(options.work ?? defaultWork(), jobKey({ recipe, shares, seed, source, images, device })),
-  );
+  const images = await readImages(options, merged, recipe, report);
+  const dtype = numbersOf({ dtype: DTYPES[recipe.storage], levels: shares });
+  const made = digestOf({
+    code: await codeDigest(),
+    source: source.digests,
+    images: [images.digest, recipe.images],
+    attention: recipe.attention,
+    dtype,
+    seed,
+    // Devices round differently.
+    device,
+  });
+  const steps = folderSteps(join(options.work ?? defaultWork(), made.slice(0, 32)));
   const given = { images, seed, device, report, steps, ...(options.signal && { signal: options.signal }) };
   const { config, tensors: exact } =
     recipe.attention === 'dimensions'
-      ? await byDimensions({ config: merging, tensors: source.tensors }, given)
-      : { config: merging, tensors: source.tensors };
-  const dtype = numbersOf({ dtype: DTYPES[recipe.storage], levels: shares });
+      ? await byDimensions({ config: merged, tensors: source.tensors }, given)
+      : { config: merged, tensors: source.tensors };
   const tensors = makeAsStored(exact, dtype);
   const model = await openNetwork(given, { config, tensors });
   const context: PruningContext = { ...given, config, tensors, model };
   try {
     const score = () => criterion.score(context);
-    const scores = await jsonStep(steps, 'scores', scoresFromJson, score, scoresToJson);
-    const ranking = rank(config, scores, recipe.protection);
-    const planned = await jsonStep(steps, 'variants', VariantsSchema.parse, () =>
+    const { protection } = recipe;
+    const scored = stepName('scores', { criterion: recipe.criterion, protection });
+    const scores = await jsonStep(steps, scored, scoresFromJson, score, scoresToJson);
+    const ranking = rank(config, scores, protection);
+    const { merging } = config;
+    const ladder = stepName('variants', { path: recipe.path, ranking, shares, merging });
+    const planned = await jsonStep(steps, ladder, VariantsSchema.parse, () =>
       path.plan(context, ranking, shares),
     );
     const variants = distinct(planned, config);
-    const levels = await buildLevels(context, { variants, ranking, correction, dtype });
+    const levels = await buildLevels(context, {
+      variants,
+      ranking,
+      correction,
+      dtype,
+      settings: { correction: recipe.correction, merging },
+    });
     const components = await principalComponents(context, recipe.components);
     const { held } = images;
     const reference = await embedImages(model, held, held.count, { signal: options.signal });
@@ -200,21 +211,6 @@ function readImages(
     report,
     signal: options.signal,
   });
-}
-
-/** Digest of everything that the result depends on: jobs that would give the same bytes share their steps. */
-function jobKey(job: {
-  readonly recipe: Recipe;
-  readonly shares: readonly number[];
-  readonly seed: number;
-  readonly source: Pick<SourceModel, 'digests'>;
-  readonly images: Calibration;
-  /** Devices round differently. */
-  readonly device: Device;
-}): string {
-  const { recipe, shares, seed, source, images, device } = job;
-  const inputs = [TOOL, recipe, shares, seed, source.digests, images.digest, device];
-  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 32);
 }
 
 function defaultWork(): string {

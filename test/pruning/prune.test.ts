@@ -185,6 +185,49 @@ describe('prune', () => {
     },
   );
 
+  it('with a changed part makes anew what depends on it, and nothing else', async () => {
+    const parts = {
+      ...BEST,
+      criterion: { kind: 'gate-curvature' as const, settings: { projections: 1, measured: 3 } },
+    };
+    /** Runs until all steps are saved and only the store is in the way, and says which steps were new. */
+    const before = new Set<string>();
+    const stepsOf = async (recipe: RecipeInput, more: object = {}) => {
+      const store = { ...memoryStore(), put: () => Promise.reject(new Error('the store is full')) };
+      const stopped = run({ store, recipe, levels: [0.6, 1], ...more }, 'parts');
+      await expect(stopped).rejects.toThrow('the store is full');
+      const files = await readdir(join(folder, 'parts'), { recursive: true });
+      const fresh = files.filter((file) => file.endsWith('.step') && !before.has(file));
+      for (const file of fresh) before.add(file);
+      return [
+        ...new Set(fresh.map((file) => file.replace(/^.*\/|\.\w+\.step$/g, '').replace(/-[\d.]+$/, ''))),
+      ].sort();
+    };
+    const path = ['path', 'variants'];
+    const levels = ['correction', 'fidelity', 'int8'];
+    expect(await stepsOf(parts)).toEqual(
+      ['activation-means', ...levels, 'order_of_units', ...path, 'scores'].sort(),
+    );
+    expect(await stepsOf(parts)).toEqual([]);
+    expect(await stepsOf({ ...parts, components: 2, name: 'other' })).toEqual([]);
+    expect(await stepsOf({ ...parts, int8: { least: 0.9, keep: 0.25 } })).toEqual(['int8']);
+    const correction = { kind: 'ridge' as const, settings: { images: 5, trials: 2, enough: 1 } };
+    expect(await stepsOf({ ...parts, correction })).toEqual(levels);
+    const joint = { kind: 'joint-search' as const, settings: { images: 5, candidates: 3 } };
+    // Other levels may come out of it, or the same.
+    const planned = await stepsOf({ ...parts, path: joint });
+    expect(planned.filter((step) => !levels.includes(step))).toEqual(path);
+    const merging = { rows: 0.2, sizes: 0.05, attention: 0.05 };
+    expect(await stepsOf({ ...parts, merging })).toEqual([...levels, ...path].sort());
+    const protection = { heads: 0, channels: 0.2 };
+    expect(await stepsOf({ ...parts, protection })).toEqual([...levels, ...path, 'scores'].sort());
+    const everything = ['activation-means', ...levels, 'order_of_units', ...path, 'scores'].sort();
+    expect(await stepsOf(parts, { seed: 4 })).toEqual(everything);
+    expect(await stepsOf({ ...parts, storage: 'fp32', int8: null })).toEqual(
+      everything.filter((step) => step !== 'int8'),
+    );
+  }, 180_000);
+
   it('with the default recipe gives the same digest twice, and when stopped in any of its steps and started again', async () => {
     const options = { recipe: BEST, levels: [0.5, 0.8, 1] };
     const { result } = await run(options, 'whole');

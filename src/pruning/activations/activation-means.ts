@@ -3,6 +3,7 @@ import type { ActivationMeans } from '../../engine/index.ts';
 import type { PruningContext } from '../contracts.ts';
 import { range } from '../data/ordered.ts';
 import { addColumns } from '../kernels/arrays.ts';
+import { stepName } from '../steps/step-name.ts';
 import { jsonStep } from '../steps/step-store.ts';
 import { advance, allActivations, firstStream, lastLayer } from './residual-stream.ts';
 
@@ -21,7 +22,7 @@ export function activationMeans(context: PruningContext): Promise<ActivationMean
   const plain = (means: readonly Float32Array[]) => means.map((row) => Array.from(row));
   return jsonStep(
     context.steps,
-    'activation-means',
+    stepName('activation-means', {}),
     parse,
     () => measureMeans(context),
     ({ heads, channels }) => ({ heads: plain(heads), channels: plain(channels) }),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StepStore } from '../contracts.ts';
 
@@ -7,16 +7,22 @@ const DIGEST_BYTES = 32;
 
 /**
  * Steps as files of a folder: the sha256 of the result, then the result. A file that does not match its digest (the
- * machine went down while it was written) counts as missing, and its step is done again.
+ * machine went down while it was written) counts as missing, and its step is done again. `clear` removes the steps that were asked
+ * for or saved here.
  */
 export function folderSteps(folder: string): StepStore & { clear(): Promise<void> } {
-  const fileOf = (step: string) => join(folder, `${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`);
+  const used = new Set<string>();
+  const fileOf = (step: string) => {
+    const file = join(folder, `${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`);
+    used.add(file);
+    return file;
+  };
   return {
     async load(step) {
       const bytes = await readFile(fileOf(step)).catch(() => undefined);
       if (!bytes || bytes.length < DIGEST_BYTES) return undefined;
       const result = bytes.subarray(DIGEST_BYTES);
-      return digestOf(result).equals(bytes.subarray(0, DIGEST_BYTES)) ? result : undefined;
+      return sha256Of(result).equals(bytes.subarray(0, DIGEST_BYTES)) ? result : undefined;
     },
     async save(step, result) {
       await mkdir(folder, { recursive: true });
@@ -24,14 +30,18 @@ export function folderSteps(folder: string): StepStore & { clear(): Promise<void
       const temporary = `${file}.${process.pid}.tmp`;
       const handle = await open(temporary, 'w');
       try {
-        await handle.writeFile(Buffer.concat([digestOf(result), result]));
+        await handle.writeFile(Buffer.concat([sha256Of(result), result]));
         await handle.sync();
       } finally {
         await handle.close();
       }
       await rename(temporary, file);
     },
-    clear: () => rm(folder, { recursive: true, force: true }),
+    async clear() {
+      for (const file of used) await rm(file, { force: true });
+      // Steps of a job with other settings may lie there too.
+      await rmdir(folder).catch(() => {});
+    },
   };
 }
 
@@ -46,7 +56,7 @@ export function memorySteps(): StepStore {
   };
 }
 
-function digestOf(bytes: Uint8Array): Buffer {
+function sha256Of(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 

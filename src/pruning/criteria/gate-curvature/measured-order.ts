@@ -16,6 +16,7 @@ import type { PruningContext, UnitScores } from '../../contracts.ts';
 import { range } from '../../data/ordered.ts';
 import { meanOf } from '../../fidelity/kernels/cosines.ts';
 import { createMeasure } from '../../fidelity/measure.ts';
+import { stepName } from '../../steps/step-name.ts';
 import { rank } from '../../units/ranking.ts';
 
 /** FLOPs of the units that go at a time, as a share of the full network's. */
@@ -70,7 +71,8 @@ export async function measuredOrder(
   const measure = await createMeasure(context, units, { images, pictures: 'last', absorb: true });
   const groups = unitKinds(config).flatMap((kind) => range(config.depth).map((block) => ({ kind, block })));
   const all = flops(config, fullVariant(config));
-  const saved = await steps.load(STEP);
+  const name = stepName(STEP, { scores, images });
+  const saved = await steps.load(name);
   const { gone, costs, ...rest } = saved
     ? StateSchema.parse(JSON.parse(Buffer.from(saved).toString('utf8')))
     : { gone: [], costs: [], fidelity: 1 };
@@ -106,7 +108,7 @@ export async function measuredOrder(
     ({ variant, fidelity } = offer);
     fresh.clear();
     if (gone.length % CHUNKS_PER_SAVE === 0)
-      await steps.save(STEP, Buffer.from(JSON.stringify({ gone, costs, fidelity })));
+      await steps.save(name, Buffer.from(JSON.stringify({ gone, costs, fidelity })));
     const share = flops(config, variant) / all;
     step.advance(
       groups.length + Math.floor(100 * (1 - share)),

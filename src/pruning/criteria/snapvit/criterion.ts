@@ -1,5 +1,6 @@
 import type { ImportanceCriterion } from '../../contracts.ts';
 import type { SnapvitSettings } from '../../recipe/schema.ts';
+import { stepName } from '../../steps/step-name.ts';
 import { jsonStep } from '../../steps/step-store.ts';
 import type { Protection } from '../../units/ranking.ts';
 import { scoresFromJson, scoresToJson } from '../../units/scores-json.ts';
@@ -17,7 +18,7 @@ export function snapvitCriterion(settings: SnapvitSettings, protection: Protecti
     async score(context) {
       const local = await jsonStep(
         context.steps,
-        'local-scores',
+        stepName('local-scores', settings.local),
         scoresFromJson,
         () => localScores(context, settings.local),
         scoresToJson,

@@ -7,6 +7,7 @@ import { createRandom, type Random } from '../../data/random.ts';
 import { meanOf } from '../../fidelity/kernels/cosines.ts';
 import { createMeasure, type Measure } from '../../fidelity/measure.ts';
 import { parseSettings } from '../../recipe/part-settings.ts';
+import { stepName } from '../../steps/step-name.ts';
 import { jsonStep } from '../../steps/step-store.ts';
 import { prunableAttention } from '../../units/ranking.ts';
 import { VariantSchema } from '../variant-schema.ts';
@@ -30,7 +31,7 @@ export function jointSearchPath(given: unknown): LadderPath {
       for (const [done, share] of [...shares].sort((a, b) => b - a).entries()) {
         const found = await jsonStep(
           context.steps,
-          `path-${share}`,
+          stepName(`path-${share}`, { ranking, settings, from, share, merging: context.config.merging }),
           (json): Found => FoundSchema.parse(json),
           () => search(context, { ranking, settings, measure, share, from }),
         );

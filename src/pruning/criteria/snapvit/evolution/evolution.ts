@@ -3,6 +3,7 @@ import type { PruningContext, UnitScores } from '../../../contracts.ts';
 import { ordered } from '../../../data/ordered.ts';
 import { createRandom } from '../../../data/random.ts';
 import type { EvolutionSettings } from '../../../recipe/schema.ts';
+import { stepName } from '../../../steps/step-name.ts';
 import { jsonStep } from '../../../steps/step-store.ts';
 import { type Protection, rank } from '../../../units/ranking.ts';
 import { ckaShape } from './cka-shape.ts';
@@ -62,12 +63,15 @@ export async function evolveFactors(context: PruningContext, task: EvolutionTask
 
 async function evaluate(
   context: PruningContext,
-  { local, protection }: EvolutionTask,
+  { local, protection, settings }: EvolutionTask,
   fitness: Fitness,
   { factors, number }: { readonly factors: Float64Array; readonly number: number },
 ): Promise<{ factors: Float64Array; value: number }> {
-  const value = await jsonStep(context.steps, `evolution-${number}`, z.number().parse, () =>
-    fitness(rank(context.config, applyFactors(context.config, local, factors), protection)),
+  const scores = applyFactors(context.config, local, factors);
+  const { images, components, pairs } = settings;
+  const step = stepName(`evolution-${number}`, { ...scores, protection, images, components, pairs });
+  const value = await jsonStep(context.steps, step, z.number().parse, () =>
+    fitness(rank(context.config, scores, protection)),
   );
   return { factors, value };
 }
