@@ -74,9 +74,18 @@ async function embedOne(
   try {
     const { bytes, fetchMs } = await openImage(image, fetchImage, signal);
     if (bytes.length === 0) throw new Problem('undecodable-image', 'The image is empty: 0 bytes arrived.');
+    const pictures = { maxPixels: limits.pixels };
+    const expected = decoder.expect?.(bytes, pictures);
     const began = clock.now();
-    const pixels = await decoder.decode(bytes, model.config, { maxPixels: limits.pixels, signal });
-    const decodeMs = clock.now() - began;
+    const pixels = expected
+      ? {
+          predicted: expected.ms,
+          apart: expected.apart,
+          decode: (aborted?: AbortSignal) =>
+            decoder.decode(bytes, model.config, { ...pictures, ...(aborted && { signal: aborted }) }),
+        }
+      : await decoder.decode(bytes, model.config, { ...pictures, signal });
+    const decodedMs = clock.now() - began;
     const answer = await scheduler.embed({
       model,
       pixels,
@@ -100,7 +109,7 @@ async function embedOne(
         beganMs: started - firstByte,
         inferMs: answer.inferred,
         queueMs: answer.queued,
-        decodeMs,
+        decodeMs: decodedMs + answer.decoded,
         fetchMs,
       },
     };

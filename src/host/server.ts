@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { availableParallelism } from 'node:os';
 import { createAdaptorServer } from '@hono/node-server';
 import sharp from 'sharp';
 import type { ModelOptions, PrecisionChoice } from '../engine/index.ts';
@@ -23,11 +24,11 @@ import {
   type Tiers,
 } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
-import { sharpDecoder } from '../vit/node.ts';
 import { folderAssets } from './assets.ts';
 import { ModelLoader } from './model-loader.ts';
 import { nodeTransport } from './node-transport.ts';
 import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
+import { pictureDecoder } from './picture-decoder.ts';
 import { prometheusMetrics } from './prometheus.ts';
 import { readTiers, watchTiers } from './tiers-file.ts';
 import { VERSION } from './version.ts';
@@ -93,7 +94,12 @@ export async function createNodeGateway(options: ServerOptions) {
   const clock = systemClock;
   const registry = new ModelRegistry();
   registry.defaultModel = options.models?.[0];
-  const scheduler = new Scheduler(tiers, clock, { hangMs: options.hangMs });
+  const onDevice = /cuda|webgpu/.test(options.device ?? '');
+  const scheduler = new Scheduler(tiers, clock, {
+    hangMs: options.hangMs,
+    decodeAhead: onDevice ? availableParallelism() : 0,
+  });
+  const decoder = pictureDecoder();
   const metrics = prometheusMetrics(scheduler, registry);
   const { tier, basePath, limits, fetchImage, device, workers, threads, packing, expose, originSecret } =
     options;
@@ -143,7 +149,7 @@ export async function createNodeGateway(options: ServerOptions) {
       registry,
       scheduler,
       limiter: new RateLimiter(clock),
-      decoder: sharpDecoder({ accuracy: 'fast' }),
+      decoder,
       clock,
       transport: nodeTransport,
       digest: (bytes) => createHash('sha256').update(bytes).digest(),
@@ -164,6 +170,7 @@ export async function createNodeGateway(options: ServerOptions) {
   );
   const dispose = async (): Promise<void> => {
     unwatch();
+    decoder.close();
     await loader.stop();
     await registry.dispose();
     await exporter?.flush();

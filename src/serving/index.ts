@@ -1,4 +1,5 @@
 export { type Clock, systemClock } from './clock.ts';
+export type { DecodeWork } from './decode-work.ts';
 export { type Caller, callerOf, createKey, type Digest } from './keys.ts';
 export { type Limiter, RateLimiter, type RateState } from './rate-limit.ts';
 export { answers } from './readiness.ts';

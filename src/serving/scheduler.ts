@@ -1,7 +1,10 @@
 import { aimOf, type Budget, type Plan, plan } from '../budget/index.ts';
 import type { Precision } from '../checkpoint/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
+import { ApartLane } from './apart-lane.ts';
+import { expectedWait, sharedSlack } from './backlog.ts';
 import type { Clock } from './clock.ts';
+import type { DecodeWork } from './decode-work.ts';
 import { embedOnceMore, HANG_MS } from './embed-once-more.ts';
 import type { ServedModel } from './served-model.ts';
 import { boundsOf, type Tier, type Tiers } from './tiers.ts';
@@ -10,11 +13,13 @@ import { boundsOf, type Tier, type Tiers } from './tiers.ts';
 const DRAIN_FACTOR = 4;
 /** A prediction may be this much too short before a request is refused for it. */
 const REFUSAL_MARGIN = 1.1;
+/** Of a target that is no bound a request is accepted for so much: what the prediction and the machine waver by is left of it. */
+const TARGET_SHARE = 0.9;
 
 export interface EmbedRequest {
   readonly model: ServedModel;
-  /** `[3, size, size]` float32, normalised. */
-  readonly pixels: Float32Array;
+  /** `[3, size, size]` float32, normalised; or what gives them when its turn comes. */
+  readonly pixels: Float32Array | DecodeWork;
   readonly budget: Budget;
   readonly tier: string;
   /** When the request's first byte was seen, by the scheduler's clock, ms. Deadlines count from here. */
@@ -33,17 +38,38 @@ export interface EmbedAnswer {
   /** `[embeddingWidth]` float32, not normalised. */
   readonly embedding: Float32Array;
   readonly plan: Plan;
-  /** Waiting for a worker, and in the engine, ms. */
+  /** Waiting for its turn, decoding, and in the engine, ms. */
   readonly queued: number;
+  readonly decoded: number;
   readonly inferred: number;
 }
 
 export interface SchedulerOptions {
   /** Least time after which an engine worker counts as hung, ms. @default 10_000 */
   readonly hangMs?: number | undefined;
+  /**
+   * Images that may be decoded while every engine worker is busy: none where the engine computes on the same processor, one for each
+   * core where it has a device of its own. @default 0
+   */
+  readonly decodeAhead?: number | undefined;
 }
 
-interface Waiting extends EmbedRequest {
+/** A request that was taken: its budget with the tier's defaults, and what it takes. */
+interface Admitted {
+  readonly budget: Budget;
+  /** Expected time of decoding, and with it that of the least level, ms. */
+  readonly decodeMs: number;
+  readonly work: number;
+}
+
+/** An image that has its turn. */
+interface Running {
+  /** When it should be done, ms on the clock. */
+  until: number;
+}
+
+interface Waiting extends EmbedRequest, Admitted {
+  readonly budget: Budget;
   readonly enqueued: number;
   /** When the answer should be out, ms on the clock; infinite without a time term. Orders the queue. */
   readonly due: number;
@@ -71,17 +97,21 @@ export class Scheduler {
   readonly #hangMs: number;
   readonly #states = new Map<string, TierState>();
   #tiers: Tiers;
-  #running = 0;
+  readonly #running = new Set<Running>();
+  readonly #apart: ApartLane;
+  readonly #decodeAhead: number;
   #virtual = 0;
   #retries = 0;
   #entered = 0;
   #draining = false;
   #drained: (() => void) | undefined;
 
-  constructor(tiers: Tiers, clock: Clock, { hangMs = HANG_MS }: SchedulerOptions = {}) {
+  constructor(tiers: Tiers, clock: Clock, { hangMs = HANG_MS, decodeAhead = 0 }: SchedulerOptions = {}) {
     this.#tiers = tiers;
     this.#clock = clock;
     this.#hangMs = hangMs;
+    this.#decodeAhead = decodeAhead;
+    this.#apart = new ApartLane(clock);
   }
 
   get tiers(): Tiers {
@@ -115,13 +145,16 @@ export class Scheduler {
   async embed(request: EmbedRequest): Promise<EmbedAnswer> {
     if (this.#draining && !request.entered) throw shuttingDown();
     if (request.signal?.aborted) throw gone();
-    const budget = this.#admit(request);
+    const decode = decodeOf(request.pixels);
+    const admitted = this.#admit(request, decode);
+    const { budget } = admitted;
+    if (decode?.apart) return await this.#embedApart(request, decode, expiryOf(request, budget));
     const state = this.#state(request.tier);
     return await new Promise((resolve, reject) => {
       const abort = () => this.#drop(waiting, gone());
       const waiting: Waiting = {
         ...request,
-        budget,
+        ...admitted,
         enqueued: this.#clock.now(),
         due: Math.min(
           request.bodyComplete + (budget.latency?.value ?? Number.POSITIVE_INFINITY),
@@ -152,8 +185,8 @@ export class Scheduler {
     }
   }
 
-  /** @returns the budget with the tier's defaults @throws Problem for what the queue or the terms do not allow */
-  #admit(request: Asking): Budget {
+  /** @throws Problem for what the queue or the terms do not allow */
+  #admit(request: Asking, decode?: DecodeWork): Admitted {
     const tier = this.#tierOf(request.tier);
     const { waiting } = this.#state(request.tier);
     if (waiting.length >= tier.queue) {
@@ -165,9 +198,12 @@ export class Scheduler {
     }
     const budget = withDefaults(request.budget, tier);
     // Says now, not after waiting, that no level satisfies the terms.
-    const floor = plan(budget, { ...this.#context(request, tier, 0), allowance: 0 });
-    this.#refuseHopeless({ ...request, budget }, floor.predicted);
-    return budget;
+    const decodeMs = decode?.predicted ?? 0;
+    const floor = plan(budget, { ...this.#context(request, tier, 0, decodeMs), allowance: 0 });
+    const work = decodeMs + floor.predicted;
+    // Its turn comes when it has been decoded beside the others.
+    if (!decode?.apart) this.#refuseHopeless({ ...request, budget }, work);
+    return { budget, decodeMs, work };
   }
 
   /**
@@ -194,33 +230,65 @@ export class Scheduler {
   }
 
   #idle(): boolean {
-    return this.#entered + this.#running + this.#waiting() === 0;
+    return this.#entered + this.#running.size + this.#waiting() === 0;
   }
 
   #tellDrained(): void {
     if (this.#draining && this.#idle()) this.#drained?.();
   }
 
-  /** A strict latency or a deadline that even the floor cannot keep behind the requests already due before it. */
-  #refuseHopeless(request: Asking, floorMs: number): void {
-    const { budget, bodyComplete } = request;
-    const strict = budget.latency?.strict ? budget.latency.value : Number.POSITIVE_INFINITY;
-    const due = Math.min(bodyComplete + strict, expiryOf(request, budget));
-    if (due === Number.POSITIVE_INFINITY) return;
-    const workers = request.model.engine.concurrency;
-    const before = this.#state(request.tier).waiting.filter((other) => other.due <= due).length;
-    const busy = Math.max(0, this.#running + before - workers + 1);
-    const limit = due - bodyComplete;
-    const elapsed = this.#clock.now() - bodyComplete;
-    const expected = elapsed + (Math.ceil(busy / workers) + 1) * floorMs;
-    if (elapsed >= limit) throw late(budget.deadline?.value ?? limit);
-    if (expected > limit * REFUSAL_MARGIN) {
-      throw new Problem(
-        'overloaded',
-        `The request would take about ${Math.ceil(expected)} ms under the present load, even at its smallest level, more than the ${limit} ms it may take.`,
-        { retryAfter: 1, expected: Math.ceil(expected) },
-      );
+  /** Decodes what is too much for the gateway's own threads beside them, and goes on with the network's input. */
+  async #embedApart(request: EmbedRequest, work: DecodeWork, expires: number): Promise<EmbedAnswer> {
+    const { tier, signal } = request;
+    const began = this.#clock.now();
+    const { weight } = this.#tierOf(tier);
+    const pixels = await this.#apart.decode({ work, tier, weight, expires, signal });
+    const decoded = this.#clock.now() - began;
+    return { ...(await this.embed({ ...request, pixels, entered: true })), decoded };
+  }
+
+  /**
+   * What even the least level cannot keep behind those that go before: a deadline, a strict latency, and a latency whose request has a
+   * deadline, too. That one may be refused, and accepted it would only make the next ones as late.
+   * @param least what the request takes at its least, decoding included, ms
+   */
+  #refuseHopeless(request: Asking, least: number): void {
+    const { budget, bodyComplete, model } = request;
+    const expires = expiryOf(request, budget);
+    const now = this.#clock.now();
+    if (now >= expires) throw late(budget.deadline?.value ?? expires - bodyComplete);
+    const due = Math.min(expires, bodyComplete + (budget.latency?.value ?? Number.POSITIVE_INFINITY));
+    const bound = budget.latency?.strict ? due : expires;
+    const target = budget.deadline && budget.latency ? due : Number.POSITIVE_INFINITY;
+    if (Math.min(bound, target) === Number.POSITIVE_INFINITY) return;
+    const workers = model.engine.concurrency;
+    let remaining = 0;
+    // A worker that is free begins at once.
+    if (this.#running.size >= workers)
+      for (const { until } of this.#running) remaining += Math.max(0, until - now);
+    let own = { weight: 1, work: 0 };
+    const others: { weight: number; work: number }[] = [];
+    for (const [name, { waiting }] of this.#states) {
+      const mine = name === request.tier;
+      const before = mine ? waiting.filter((other) => other.due <= due) : waiting;
+      const tier = {
+        weight: this.#tierOf(name).weight,
+        work: before.reduce((sum, { work }) => sum + work, 0),
+      };
+      if (mine) own = tier;
+      else others.push(tier);
     }
+    const wait = expectedWait(own, others, { workers, remaining, least });
+    const expected = now - bodyComplete + wait + least;
+    const limit = Math.min(bound, target) - bodyComplete;
+    // Where nobody waits a target may be missed: that is the caller's own business.
+    const soft = wait > 0 ? (target - bodyComplete) * TARGET_SHARE : Number.POSITIVE_INFINITY;
+    if (expected <= Math.min(soft, (bound - bodyComplete) * REFUSAL_MARGIN)) return;
+    throw new Problem(
+      'overloaded',
+      `The request would take about ${Math.ceil(expected)} ms under the present load, even at its smallest level, more than the ${Math.round(limit)} ms it may take.`,
+      { retryAfter: 1, expected: Math.ceil(expected) },
+    );
   }
 
   #dispatch(): void {
@@ -238,7 +306,7 @@ export class Scheduler {
     for (const [name, state] of this.#states) {
       const first = state.waiting[0];
       if (!first || state.running >= this.#tierOf(name).concurrency) continue;
-      if (this.#running >= first.model.engine.concurrency) continue;
+      if (this.#running.size >= first.model.engine.concurrency + this.#decodeAhead) continue;
       if (!chosen || state.virtual < chosen.state.virtual) chosen = { name, state };
     }
     const waiting = chosen?.state.waiting.shift();
@@ -255,20 +323,29 @@ export class Scheduler {
     }
     let chosen: Plan;
     try {
-      chosen = plan(waiting.budget, this.#context(waiting, tier, now - waiting.enqueued));
-      checkTime(waiting, now + chosen.predicted, now - waiting.bodyComplete);
+      chosen = this.#plan(waiting, tier, now - waiting.enqueued, waiting.decodeMs);
     } catch (error) {
       this.#settle(waiting, () => waiting.reject(error));
       return;
     }
     this.#virtual = state.virtual;
-    state.virtual += chosen.predicted / tier.weight;
+    state.virtual += (waiting.decodeMs + chosen.predicted) / tier.weight;
     state.running++;
-    this.#running++;
+    const running: Running = { until: now + waiting.decodeMs + chosen.predicted };
+    this.#running.add(running);
     const queued = now - waiting.enqueued;
     try {
+      const { pixels } = waiting;
+      let [input, ready] = [pixels, now];
+      if (!(input instanceof Float32Array)) {
+        input = await input.decode(waiting.signal);
+        ready = this.#clock.now();
+        // It may have taken longer or less long than expected, and somebody else may have come.
+        chosen = this.#plan(waiting, tier, queued, 0);
+        running.until = ready + chosen.predicted;
+      }
       const { embedding, ms } = await embedOnceMore(waiting.model, this.#clock, {
-        pixels: waiting.pixels,
+        pixels: input,
         plan: chosen,
         hangMs: this.#hangMs,
         wanted: () => !waiting.signal?.aborted && this.#clock.now() < waiting.expires,
@@ -277,23 +354,40 @@ export class Scheduler {
         },
       });
       waiting.model.profile.observe(chosen.level, chosen.precision, 1, ms);
-      waiting.resolve({ embedding, plan: chosen, queued, inferred: this.#clock.now() - now });
+      const inferred = this.#clock.now() - ready;
+      waiting.resolve({ embedding, plan: chosen, queued, decoded: ready - now, inferred });
     } catch (error) {
       waiting.reject(error);
     } finally {
       state.running--;
-      this.#running--;
+      this.#running.delete(running);
       waiting.release();
       this.#dispatch();
     }
   }
 
-  #context(request: Asking, tier: Tier, waited: number) {
+  /** @throws Problem('client-closed-request'), and what keeps an answer from being in time */
+  #plan(waiting: Waiting, tier: Tier, waited: number, decodeMs: number): Plan {
+    if (waiting.signal?.aborted) throw gone();
+    const now = this.#clock.now();
+    const chosen = plan(waiting.budget, this.#context(waiting, tier, waited, decodeMs));
+    checkTime(waiting, now + decodeMs + chosen.predicted, now - waiting.bodyComplete);
+    return chosen;
+  }
+
+  /** @param decodeMs of its time, still to be spent before the engine has it, ms */
+  #context(request: Asking & Partial<Admitted>, tier: Tier, waited: number, decodeMs: number) {
     const { model } = request;
     const queued = this.#waiting();
     const workers = model.engine.concurrency;
     const full = model.predict(model.ladder.length - 1, 'fp32');
     const rounds = Math.ceil(queued / workers);
+    // With one round or less waiting there is no pressure, as long as those who wait have the time.
+    const drained = rounds > 1 ? (DRAIN_FACTOR * full) / rounds : Number.POSITIVE_INFINITY;
+    const everybody = [...this.#states.values()].flatMap(({ waiting }) => waiting);
+    const spare = sharedSlack(everybody, this.#clock.now(), workers);
+    const least = (request.work ?? 0) - (request.decodeMs ?? 0);
+    const allowance = Math.min(drained, least + Math.max(0, spare));
     return {
       ladder: model.ladder,
       precisions: model.precisions,
@@ -302,10 +396,9 @@ export class Scheduler {
       predict: (level: number, precision: Precision) => model.predict(level, precision),
       upper: (level: number, precision: Precision) => model.upper(level, precision),
       uploaded: request.bodyComplete - request.firstByte,
-      elapsed: this.#clock.now() - request.bodyComplete,
+      elapsed: this.#clock.now() - request.bodyComplete + decodeMs,
       waited,
-      // With one round or less waiting there is no pressure.
-      ...(rounds > 1 ? { allowance: (DRAIN_FACTOR * full) / rounds } : {}),
+      ...(allowance < Number.POSITIVE_INFINITY && { allowance }),
       tier: boundsOf(tier, model.ceiling),
     };
   }
@@ -393,3 +486,6 @@ const late = (ms: number) =>
   new Problem('deadline-exceeded', `The deadline of ${ms} ms passed before the request was started.`, {
     deadline: ms,
   });
+
+const decodeOf = (pixels: EmbedRequest['pixels']): DecodeWork | undefined =>
+  pixels instanceof Float32Array ? undefined : pixels;

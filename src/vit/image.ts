@@ -8,11 +8,25 @@ export interface ImageDecoder {
   readonly mediaTypes: readonly string[];
 
   /**
+   * What decoding a picture will take, from its header alone; absent where decoding is not known beforehand.
+   * @throws Problem('undecodable-image'), ('too-many-pixels') for what is not decoded at all
+   */
+  expect?(image: Uint8Array, options?: DecodeOptions): ExpectedDecode;
+
+  /**
    * Decodes, orients by EXIF, flattens alpha, converts to RGB, resizes and crops as the config says, and normalises.
    * @returns `[3, size, size]` float32
    * @throws Problem('undecodable-image'), Problem('too-many-pixels') (from the header, before decoding)
    */
   decode(image: Uint8Array, config: VitConfig, options?: DecodeOptions): Promise<Float32Array>;
+}
+
+/** What decoding a picture will take. */
+export interface ExpectedDecode {
+  /** Processor time, ms. */
+  readonly ms: number;
+  /** Too much for the threads of this process: decoded beside them, at a lower priority. */
+  readonly apart: boolean;
 }
 
 export interface DecodeOptions {

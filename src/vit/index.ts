@@ -9,11 +9,13 @@ export {
   totalTokens,
   VitConfigSchema,
 } from './config.ts';
+export { DecodeTimes, decodeCost } from './decode-cost.ts';
 export { decodeHalf, encodeHalf } from './float16.ts';
 export { elementOf, tensorOf } from './holes.ts';
-export type { DecodeOptions, ImageDecoder } from './image.ts';
+export type { DecodeOptions, ExpectedDecode, ImageDecoder } from './image.ts';
 export type { ModelFiles, ReadModelOptions, SourceModel } from './model-source.ts';
 export { readModel } from './model-source.ts';
+export { type PictureHeader, readPictureHeader } from './picture-header.ts';
 export { cropGeometry, normalise } from './preprocess.ts';
 export type {
   ByteSource,

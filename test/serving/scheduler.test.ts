@@ -262,10 +262,14 @@ describe('what cannot be met', () => {
   });
 
   it('is dropped unstarted once its deadline has passed', async () => {
+    // Runs take twice as long as expected.
+    ({ model, runs } = simulatedModel({ clock, levels: LEVELS, noise: () => 2 }));
+    await loadSimulated(model, clock);
+    runs.length = 0;
     const scheduler = new Scheduler(OPEN_TIERS, clock);
-    // Both look feasible on arrival; the one in the engine is pinned to the slowest level.
+    // Both look feasible on arrival: the second behind 40 ms, with 10 ms of its own.
     const first = send(scheduler, 0, { level: term(2) });
-    const second = send(scheduler, 1, { deadline: term(22) });
+    const second = send(scheduler, 1, { deadline: term(60) });
     await clock.run();
     expect(await first).toMatchObject({ level: 2 });
     expect(await second).toMatchObject({ code: 'deadline-exceeded' });
@@ -273,12 +277,16 @@ describe('what cannot be met', () => {
   });
 
   it('is not computed when its wait has made a strict target or a deadline hopeless', async () => {
+    // Runs take twice as long as expected.
+    ({ model, runs } = simulatedModel({ clock, levels: LEVELS, noise: () => 2 }));
+    await loadSimulated(model, clock);
+    runs.length = 0;
     const scheduler = new Scheduler(OPEN_TIERS, clock);
     const all = [
       send(scheduler, 0, { level: term(2) }),
-      // Feasible on arrival, behind 40 ms: the first of them takes what the second would have needed.
-      send(scheduler, 1, { latency: term(45, true) }),
-      send(scheduler, 2, { deadline: term(49) }),
+      // Feasible on arrival, behind 40 ms and 50 ms.
+      send(scheduler, 1, { latency: term(55, true) }),
+      send(scheduler, 2, { deadline: term(66) }),
     ];
     await clock.run();
     const outcomes = await Promise.all(all);

@@ -110,8 +110,8 @@ function phasesOf(
   };
   return [
     ...(item.fetchMs > 0 ? [phase('fetch', item.fetchMs)] : []),
-    phase('decode', item.decodeMs),
     phase('queue', item.queueMs),
+    phase('decode', item.decodeMs),
     phase('infer', item.inferMs, {
       'concertina.level': item.level,
       'concertina.precision': item.precision,
