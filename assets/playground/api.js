@@ -90,12 +90,12 @@ export async function embed(image, { model, budget, signal }) {
   };
 }
 
-/** Embeds several images at one level: `[images][width]`. */
-export async function embedForm(images, { model, level, signal }) {
+/** Embeds several images with one budget, as in a JSON body: `[images][width]`. */
+export async function embedForm(images, { model, budget, signal }) {
   const form = new FormData();
   for (const image of images) form.append('image', image, 'image');
   form.append('model', model);
-  if (level !== undefined) form.append('compute_budget', JSON.stringify({ level }));
+  if (budget) form.append('compute_budget', JSON.stringify(budget));
   const response = await request('v1/embed', {
     method: 'POST',
     body: form,

@@ -38,7 +38,7 @@ export class SampleIndex {
     const images = await this.#images();
     const vectors = [];
     for (let from = 0; from < images.length; from += BATCH)
-      vectors.push(...(await embedForm(images.slice(from, from + BATCH), { model, level })));
+      vectors.push(...(await embedForm(images.slice(from, from + BATCH), { model, budget: { level } })));
     return vectors;
   }
 

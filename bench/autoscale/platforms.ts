@@ -92,7 +92,8 @@ export function simulate(
   const { traffic } = day;
   const full = inputs.levels.at(-1)?.median ?? Number.NaN;
   const wanted = { latency: day.wanted.latency * full, deadline: day.wanted.deadline * full };
-  const deployment = new Deployment(name, inputs, { bounds: boundsOf(tier), wanted, seed });
+  const bounds = boundsOf(tier, { latency: { value: wanted.latency, strict: false } });
+  const deployment = new Deployment(name, inputs, { bounds, wanted, seed });
   const times = dayOf(tierName, traffic, seed);
   if (platform === 'Lambda') {
     const scaling = LambdaScalingSchema.parse(tier.scaling);

@@ -50,6 +50,10 @@ export const AIMS: readonly Aim[] = ['best', 'cheapest'];
 export const isTermName = (word: string): word is TermName => Object.hasOwn(TERM_VALUES, word);
 export const isAim = (word: unknown): word is Aim => AIMS.some((aim) => aim === word);
 
+/** Whether whoever sent this has said that less than the best will do: by any term, or by aiming at the cheapest. */
+export const givesUp = (budget: Budget): boolean =>
+  budget.aim === 'cheapest' || TERM_NAMES.some((name) => budget[name]);
+
 /** The aim of a budget that may name none. A floor alone says what is enough, so more would be waste. */
 export function aimOf(budget: Budget): Aim {
   if (budget.aim) return budget.aim;

@@ -68,7 +68,7 @@ function beyond({ model, budget, tier, uploaded, elapsed }: Work): 'level' | 'la
         upper: (level, precision) => model.upper(level, precision),
         uploaded,
         elapsed,
-        tier: boundsOf(tier),
+        tier: boundsOf(tier, budget),
       },
     );
   } catch (error) {

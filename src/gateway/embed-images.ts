@@ -7,7 +7,7 @@ import { asProblem } from './problem-response.ts';
 import { checkDimensions, project, type VectorOptions } from './project.ts';
 import type { ItemRecord } from './record.ts';
 
-/** Images of one request that are decoded or wait at the same time: a large batch must not fill its tier's queue. */
+/** Images of one request that are in work at the same time: fetched, and decoded where that is not the scheduler's work. */
 const IN_FLIGHT = 16;
 
 export interface EmbedImages {
@@ -27,7 +27,12 @@ export type EmbeddedImage =
   | { readonly vector: Float32Array; readonly record: ItemRecord }
   | { readonly problem: Problem };
 
-/** Embeds the images of one request, in order. What fails for one image does not sink the others. */
+/**
+ * Embeds the images of one request, in order. What fails for one image does not sink the others. Every image gets what it would
+ * get alone: those of the same request are no pressure on it, and what it waits for them is not its own time, though deadlines
+ * bind all of them. Only as many as can run at a time are offered to the scheduler, so that a large batch does not fill its
+ * tier's queue.
+ */
 export async function embedImages(
   parts: GatewayParts,
   request: EmbedImages,
@@ -53,23 +58,53 @@ async function embedEntered(
   checkDeadline(request);
   const results: EmbeddedImage[] = [];
   let next = 0;
+  const { clock, scheduler } = parts;
+  const width = scheduler.width(request.model);
+  const { concurrency = width, queue = width } = scheduler.tiers[request.tier] ?? {};
+  const lane: Lane = { began: clock.now(), offer: turnstile(Math.min(width, concurrency, queue)) };
   const worker = async () => {
     while (next < images.length) {
       const index = next++;
       const image = images[index];
-      if (image !== undefined) results[index] = await embedOne(parts, request, image);
+      if (image !== undefined) results[index] = await embedOne(parts, request, image, lane);
     }
   };
-  const queue = parts.scheduler.tiers[request.tier]?.queue ?? IN_FLIGHT;
-  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, queue, images.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, images.length) }, worker));
   return results;
+}
+
+/** What the images of a request share. */
+interface Lane {
+  /** When the first of them was begun. */
+  readonly began: number;
+  /** Waits for a place at the scheduler; gives what gives it back. */
+  readonly offer: () => Promise<() => void>;
+}
+
+/** Lets so many in at a time, in the order in which they come. @returns waits to be let in; gives what lets the next one in */
+function turnstile(width: number): () => Promise<() => void> {
+  const waiting: (() => void)[] = [];
+  let inside = 0;
+  const leave = () => {
+    const next = waiting.shift();
+    // Whoever leaves gives the place to the next one.
+    if (next) next();
+    else inside--;
+  };
+  return async function enter() {
+    if (inside < width) inside++;
+    else await new Promise<void>((done) => waiting.push(done));
+    return leave;
+  };
 }
 
 async function embedOne(
   { decoder, scheduler, clock, limits, fetchImage }: GatewayParts,
-  { model, budget, vector, tier, firstByte, bodyComplete, signal }: EmbedImages,
+  request: EmbedImages,
   image: ImageItem,
+  lane: Lane,
 ): Promise<EmbeddedImage> {
+  const { model, budget, vector, tier, firstByte, signal } = request;
   const started = clock.now();
   try {
     const { bytes, fetchMs } = await openImage(image, fetchImage, signal);
@@ -85,17 +120,25 @@ async function embedOne(
             decoder.decode(bytes, model.config, { ...pictures, ...(aborted && { signal: aborted }) }),
         }
       : await decoder.decode(bytes, model.config, { ...pictures, signal });
-    const decodedMs = clock.now() - began;
-    const answer = await scheduler.embed({
-      model,
-      pixels,
-      budget,
-      tier,
-      firstByte,
-      bodyComplete,
-      entered: true,
-      signal,
-    });
+    const offered = clock.now();
+    const decodedMs = offered - began;
+    const leave = await lane.offer();
+    const behindMs = clock.now() - offered;
+    // As if it had been sent alone, not behind images of the same request.
+    const bodyComplete = request.bodyComplete + (started - lane.began) + behindMs;
+    const answer = await scheduler
+      .embed({
+        model,
+        pixels,
+        budget,
+        tier,
+        firstByte,
+        bodyComplete,
+        entered: true,
+        batch: request,
+        signal,
+      })
+      .finally(leave);
     const { level, precision, flops, fidelity, limitedBy, predicted } = answer.plan;
     return {
       vector: project(answer.embedding, model.components, vector),
@@ -108,7 +151,8 @@ async function embedOne(
         predicted,
         beganMs: started - firstByte,
         inferMs: answer.inferred,
-        queueMs: answer.queued,
+        queueMs: behindMs + answer.queued,
+        ownMs: clock.now() - bodyComplete,
         decodeMs: decodedMs + answer.decoded,
         fetchMs,
       },

@@ -42,7 +42,10 @@ export interface ItemRecord {
   /** From the request's first byte to the beginning of this image's first phase, ms; the phases follow without gaps. */
   readonly beganMs: number;
   readonly inferMs: number;
+  /** Waiting, for images of the same request too. */
   readonly queueMs: number;
+  /** All of it, but without what it waited for images of the same request: what a latency target is compared with. */
+  readonly ownMs: number;
   readonly decodeMs: number;
   readonly fetchMs: number;
 }

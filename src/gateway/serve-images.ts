@@ -58,7 +58,7 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
       if (sent) return sent;
     }
     const results = await embedImages(parts, request, images);
-    settle(c, results, { budget, elapsedMs: clock.now() - bodyComplete, failure: asked.failure });
+    settle(c, results, { budget, failure: asked.failure });
     return respond(c, dialect.render({ requestId: c.get('requestId'), model, results }, asked));
   };
 }
@@ -100,7 +100,7 @@ function checkCount(count: number, { inputs }: Limits): void {
 function settle(
   c: Context<GatewayEnvironment>,
   results: readonly EmbeddedImage[],
-  asked: { readonly budget: Budget; readonly elapsedMs: number; readonly failure: Asked['failure'] },
+  asked: { readonly budget: Budget; readonly failure: Asked['failure'] },
 ): void {
   const items: ItemRecord[] = [];
   const problems: Problem[] = [];
@@ -113,7 +113,7 @@ function settle(
   const least = leastFaithful(items);
   if (least) notes.limitedBy = least.limitedBy;
   const target = asked.budget.latency?.value;
-  if (target !== undefined) notes.budgetMet = items.length > 0 && asked.elapsedMs <= target;
+  if (target !== undefined) notes.budgetMet = items.length > 0 && items.every(({ ownMs }) => ownMs <= target);
   const [first] = problems;
   if (first && (asked.failure === 'request' || items.length === 0)) throw first;
   if (first) notes.code = first.code;

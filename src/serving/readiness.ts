@@ -9,7 +9,7 @@ export function answers(model: ServedModel, tier: Tier): boolean {
   const { ladder, precisions, loaded } = model;
   const predict = () => 0; // time is not what is asked for
   try {
-    plan({}, { ladder, precisions, loaded, predict, tier: boundsOf(tier, model.ceiling) });
+    plan({}, { ladder, precisions, loaded, predict, tier: boundsOf(tier, {}, model.ceiling) });
     return true;
   } catch (error) {
     if (isProblem(error, 'not-ready') || isProblem(error, 'loading-stopped')) return false;

@@ -11,6 +11,8 @@ import { boundsOf, type Tier, type Tiers } from './tiers.ts';
 
 /** The queue should drain within this many times the full network's own time; more than that is pressure. */
 const DRAIN_FACTOR = 4;
+/** Of so many requests of a tier that start one has no time term, if such wait: they are late for nothing, but do not wait for ever. */
+const TURN_OF_UNTIMED = 4;
 /** A prediction may be this much too short before a request is refused for it. */
 const REFUSAL_MARGIN = 1.1;
 /** Of a target that is no bound a request is accepted for so much: what the prediction and the machine waver by is left of it. */
@@ -28,6 +30,8 @@ export interface EmbedRequest {
   readonly bodyComplete: number;
   /** Belongs to a request that was counted in with `enter`: taken though the gateway has begun to drain meanwhile. */
   readonly entered?: boolean;
+  /** The request that the image belongs to, the same object for all of its images: they are no pressure on each other. */
+  readonly batch?: object;
   readonly signal?: AbortSignal;
 }
 
@@ -54,9 +58,10 @@ export interface SchedulerOptions {
   readonly decodeAhead?: number | undefined;
 }
 
-/** A request that was taken: its budget with the tier's defaults, and what it takes. */
+/** A request that was taken, and what it takes. */
 interface Admitted {
-  readonly budget: Budget;
+  /** Its budget with what the tier adds to it. */
+  readonly terms: Budget;
   /** Expected time of decoding, and with it that of the least level, ms. */
   readonly decodeMs: number;
   readonly work: number;
@@ -69,7 +74,6 @@ interface Running {
 }
 
 interface Waiting extends EmbedRequest, Admitted {
-  readonly budget: Budget;
   readonly enqueued: number;
   /** When the answer should be out, ms on the clock; infinite without a time term. Orders the queue. */
   readonly due: number;
@@ -83,6 +87,8 @@ interface Waiting extends EmbedRequest, Admitted {
 interface TierState {
   readonly waiting: Waiting[];
   running: number;
+  /** Requests with a time term that have started, one after the other, before one without that waited. */
+  overtaken: number;
   /** Work received divided by weight: the tier with the least goes first. */
   virtual: number;
 }
@@ -132,6 +138,11 @@ export class Scheduler {
     return this.#retries;
   }
 
+  /** Images of a model that may have their turn at the same time. */
+  width({ engine }: ServedModel): number {
+    return engine.concurrency + this.#decodeAhead;
+  }
+
   /** Requests of a tier that wait and run. */
   load(tier: string): { waiting: number; running: number } {
     const state = this.#states.get(tier);
@@ -147,8 +158,8 @@ export class Scheduler {
     if (request.signal?.aborted) throw gone();
     const decode = decodeOf(request.pixels);
     const admitted = this.#admit(request, decode);
-    const { budget } = admitted;
-    if (decode?.apart) return await this.#embedApart(request, decode, expiryOf(request, budget));
+    const { terms } = admitted;
+    if (decode?.apart) return await this.#embedApart(request, decode, expiryOf(request, terms));
     const state = this.#state(request.tier);
     return await new Promise((resolve, reject) => {
       const abort = () => this.#drop(waiting, gone());
@@ -157,10 +168,10 @@ export class Scheduler {
         ...admitted,
         enqueued: this.#clock.now(),
         due: Math.min(
-          request.bodyComplete + (budget.latency?.value ?? Number.POSITIVE_INFINITY),
-          expiryOf(request, budget),
+          request.bodyComplete + (terms.latency?.value ?? Number.POSITIVE_INFINITY),
+          expiryOf(request, terms),
         ),
-        expires: expiryOf(request, budget),
+        expires: expiryOf(request, terms),
         resolve,
         reject,
         release: request.model.enter(),
@@ -196,14 +207,14 @@ export class Scheduler {
         { retryAfter: 1, tier: request.tier },
       );
     }
-    const budget = withDefaults(request.budget, tier);
+    const terms = withDefaults(request.budget, tier);
     // Says now, not after waiting, that no level satisfies the terms.
     const decodeMs = decode?.predicted ?? 0;
-    const floor = plan(budget, { ...this.#context(request, tier, 0, decodeMs), allowance: 0 });
+    const floor = plan(terms, { ...this.#context(request, tier, 0, decodeMs), allowance: 0 });
     const work = decodeMs + floor.predicted;
     // Its turn comes when it has been decoded beside the others.
-    if (!decode?.apart) this.#refuseHopeless({ ...request, budget }, work);
-    return { budget, decodeMs, work };
+    if (!decode?.apart) this.#refuseHopeless(request, terms, work);
+    return { terms, decodeMs, work };
   }
 
   /**
@@ -252,14 +263,14 @@ export class Scheduler {
    * deadline, too. That one may be refused, and accepted it would only make the next ones as late.
    * @param least what the request takes at its least, decoding included, ms
    */
-  #refuseHopeless(request: Asking, least: number): void {
-    const { budget, bodyComplete, model } = request;
-    const expires = expiryOf(request, budget);
+  #refuseHopeless(request: Asking, terms: Budget, least: number): void {
+    const { bodyComplete, model } = request;
+    const expires = expiryOf(request, terms);
     const now = this.#clock.now();
-    if (now >= expires) throw late(budget.deadline?.value ?? expires - bodyComplete);
-    const due = Math.min(expires, bodyComplete + (budget.latency?.value ?? Number.POSITIVE_INFINITY));
-    const bound = budget.latency?.strict ? due : expires;
-    const target = budget.deadline && budget.latency ? due : Number.POSITIVE_INFINITY;
+    if (now >= expires) throw late(terms.deadline?.value ?? expires - bodyComplete);
+    const due = Math.min(expires, bodyComplete + (terms.latency?.value ?? Number.POSITIVE_INFINITY));
+    const bound = terms.latency?.strict ? due : expires;
+    const target = terms.deadline && terms.latency ? due : Number.POSITIVE_INFINITY;
     if (Math.min(bound, target) === Number.POSITIVE_INFINITY) return;
     const workers = model.engine.concurrency;
     let remaining = 0;
@@ -268,8 +279,9 @@ export class Scheduler {
       for (const { until } of this.#running) remaining += Math.max(0, until - now);
     let own = { weight: 1, work: 0 };
     const others: { weight: number; work: number }[] = [];
-    for (const [name, { waiting }] of this.#states) {
+    for (const [name, state] of this.#states) {
       const mine = name === request.tier;
+      const waiting = othersThan(request.batch, state.waiting);
       const before = mine ? waiting.filter((other) => other.due <= due) : waiting;
       const tier = {
         weight: this.#tierOf(name).weight,
@@ -300,17 +312,17 @@ export class Scheduler {
     this.#tellDrained();
   }
 
-  /** The first of the tier that has had the least of its share, if a worker is free. */
+  /** The next of the tier that has had the least of its share, if a worker is free; taken out of its queue. */
   #next(): { name: string; waiting: Waiting } | undefined {
-    let chosen: { name: string; state: TierState } | undefined;
+    let chosen: { name: string; state: TierState; waiting: Waiting } | undefined;
     for (const [name, state] of this.#states) {
-      const first = state.waiting[0];
-      if (!first || state.running >= this.#tierOf(name).concurrency) continue;
-      if (this.#running.size >= first.model.engine.concurrency + this.#decodeAhead) continue;
-      if (!chosen || state.virtual < chosen.state.virtual) chosen = { name, state };
+      const waiting = nextOf(state);
+      if (!waiting || state.running >= this.#tierOf(name).concurrency) continue;
+      if (this.#running.size >= this.width(waiting.model)) continue;
+      if (!chosen || state.virtual < chosen.state.virtual) chosen = { name, state, waiting };
     }
-    const waiting = chosen?.state.waiting.shift();
-    return chosen && waiting && { name: chosen.name, waiting };
+    if (chosen) take(chosen.state, chosen.waiting);
+    return chosen;
   }
 
   async #run(name: string, waiting: Waiting): Promise<void> {
@@ -370,7 +382,7 @@ export class Scheduler {
   #plan(waiting: Waiting, tier: Tier, waited: number, decodeMs: number): Plan {
     if (waiting.signal?.aborted) throw gone();
     const now = this.#clock.now();
-    const chosen = plan(waiting.budget, this.#context(waiting, tier, waited, decodeMs));
+    const chosen = plan(waiting.terms, this.#context(waiting, tier, waited, decodeMs));
     checkTime(waiting, now + decodeMs + chosen.predicted, now - waiting.bodyComplete);
     return chosen;
   }
@@ -378,13 +390,13 @@ export class Scheduler {
   /** @param decodeMs of its time, still to be spent before the engine has it, ms */
   #context(request: Asking & Partial<Admitted>, tier: Tier, waited: number, decodeMs: number) {
     const { model } = request;
-    const queued = this.#waiting();
+    const everybody = [...this.#states.values()].flatMap(({ waiting }) => othersThan(request.batch, waiting));
+    const queued = everybody.length;
     const workers = model.engine.concurrency;
     const full = model.predict(model.ladder.length - 1, 'fp32');
     const rounds = Math.ceil(queued / workers);
     // With one round or less waiting there is no pressure, as long as those who wait have the time.
     const drained = rounds > 1 ? (DRAIN_FACTOR * full) / rounds : Number.POSITIVE_INFINITY;
-    const everybody = [...this.#states.values()].flatMap(({ waiting }) => waiting);
     const spare = sharedSlack(everybody, this.#clock.now(), workers);
     const least = (request.work ?? 0) - (request.decodeMs ?? 0);
     const allowance = Math.min(drained, least + Math.max(0, spare));
@@ -399,7 +411,7 @@ export class Scheduler {
       elapsed: this.#clock.now() - request.bodyComplete + decodeMs,
       waited,
       ...(allowance < Number.POSITIVE_INFINITY && { allowance }),
-      tier: boundsOf(tier, model.ceiling),
+      tier: boundsOf(tier, request.budget, model.ceiling),
     };
   }
 
@@ -433,10 +445,29 @@ export class Scheduler {
   }
 
   #state(name: string): TierState {
-    const state = this.#states.get(name) ?? { waiting: [], running: 0, virtual: this.#virtual };
+    const state = this.#states.get(name) ?? { waiting: [], running: 0, overtaken: 0, virtual: this.#virtual };
     this.#states.set(name, state);
     return state;
   }
+}
+
+/** Those that wait, without the images of a request. */
+const othersThan = (batch: object | undefined, waiting: readonly Waiting[]): readonly Waiting[] =>
+  batch ? waiting.filter((other) => other.batch !== batch) : waiting;
+
+const untimed = ({ due }: Waiting): boolean => due === Number.POSITIVE_INFINITY;
+
+/** The earliest due; now and then, where others have overtaken them, the first of those that are never due. */
+function nextOf({ waiting, overtaken }: TierState): Waiting | undefined {
+  const [first] = waiting;
+  return overtaken >= TURN_OF_UNTIMED - 1 ? (waiting.find(untimed) ?? first) : first;
+}
+
+/** Takes one that starts out of its queue. */
+function take(state: TierState, waiting: Waiting): void {
+  state.waiting.splice(state.waiting.indexOf(waiting), 1);
+  const last = state.waiting.at(-1);
+  state.overtaken = last && untimed(last) && !untimed(waiting) ? state.overtaken + 1 : 0;
 }
 
 /** Earliest due first; the same due keeps the order of arrival. */
@@ -464,11 +495,11 @@ function expiryOf({ firstByte }: Asking, { deadline }: Budget): number {
  * @throws Problem('deadline-exceeded'), ('overloaded')
  */
 function checkTime(
-  { budget, bodyComplete, expires, firstByte }: Waiting,
+  { terms, bodyComplete, expires, firstByte }: Waiting,
   done: number,
   elapsed: number,
 ): void {
-  const { latency } = budget;
+  const { latency } = terms;
   if (done > expires) throw late(expires - firstByte);
   if (latency?.strict && done - bodyComplete > latency.value)
     throw new Problem(

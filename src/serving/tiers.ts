@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { TierBounds } from '../budget/index.ts';
+import { type Budget, givesUp, type TierBounds } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 
 const whole = z.number().int().positive();
@@ -14,7 +14,7 @@ const TierSchema = z.strictObject({
   /** Requests of the tier that may wait. */
   queue: whole.default(256),
   rateLimit: z.strictObject({ requests: whole, windowSeconds: z.number().positive() }).optional(),
-  /** Pressure never pushes a request below this. */
+  /** Neither pressure nor loading pushes a request below this. Without it see {@link UNASKED_FLOOR}. */
   floor: z
     .strictObject({
       level: z.number().int().nonnegative().optional(),
@@ -67,24 +67,32 @@ export type Tiers = Readonly<Record<string, Tier>>;
 export const OPEN_TIERS: Tiers = TiersSchema.parse({ tiers: { open: { default: true } } }).tiers;
 
 /**
+ * What a request without a budget gets at least in a tier that names no floor. Its caller has not said that anything may be
+ * given up: less would be damage in silence, in an index for instance. Whoever sends a budget has said what may.
+ */
+const UNASKED_FLOOR: NonNullable<TierBounds['floor']> = { fidelity: 0.95 };
+
+/**
  * What a tier lets the choice of a level do.
+ * @param budget of the request, as its caller sent it
  * @param highest the highest level that this host can hold at all; all of them if absent
  */
-export function boundsOf(tier: Tier, highest?: number): TierBounds {
+export function boundsOf(tier: Tier, budget: Budget, highest?: number): TierBounds {
   const level = Math.min(
     tier.ceiling?.level ?? Number.POSITIVE_INFINITY,
     highest ?? Number.POSITIVE_INFINITY,
   );
-  const floor = {
+  const named = {
     ...(tier.floor?.level === undefined ? {} : { level: tier.floor.level }),
     ...(tier.floor?.fidelity === undefined ? {} : { fidelity: tier.floor.fidelity }),
   };
+  const unasked = Object.keys(named).length === 0 && !givesUp(budget);
   const ceiling = {
     ...(level === Number.POSITIVE_INFINITY ? {} : { level }),
     ...(tier.ceiling?.flops === undefined ? {} : { flops: tier.ceiling.flops }),
     ...(tier.ceiling?.fidelity === undefined ? {} : { fidelity: tier.ceiling.fidelity }),
   };
-  return { floor, ceiling };
+  return { floor: unasked ? UNASKED_FLOOR : named, ceiling };
 }
 
 /** @throws Problem('invalid-settings') naming the place in the configuration */

@@ -1,3 +1,6 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createNodeGateway, gatewayLog, type ServerOptions } from '../../src/host/index.ts';
@@ -17,7 +20,10 @@ describe('damaged bytes in the store', () => {
   async function start(store: ObjectStore, options: Partial<ServerOptions> = {}): Promise<Gateway> {
     notes.length = 0;
     const log = { ...gatewayLog('none', () => {}), note: (note: string) => void notes.push(note) };
-    gateway = await createNodeGateway({ store, workers: 1, pollMs: 20, log, ...options });
+    // Whose callers take whatever there is.
+    const config = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
+    await writeFile(config, JSON.stringify({ tiers: { open: { default: true, floor: { level: 0 } } } }));
+    gateway = await createNodeGateway({ store, workers: 1, pollMs: 20, log, config, ...options });
     return gateway;
   }
 

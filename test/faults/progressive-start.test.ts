@@ -32,12 +32,20 @@ describe('a gateway whose store is slow', () => {
 
   const end = (level: number) => ends[level] ?? Number.NaN;
 
+  async function configOf(tiers: object) {
+    const config = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
+    await writeFile(config, JSON.stringify({ tiers }));
+    return config;
+  }
+
   /** A gateway that has the bytes of so many levels; `started` settles when it is ready. */
   async function start(levels: number, options: Partial<ServerOptions> = {}) {
     store = gatedStore(origin, levels === 0 ? 0 : end(levels - 1));
     notes.length = 0;
     const log = { ...gatewayLog('none', () => {}), note: (note: string) => void notes.push(note) };
-    gateway = await createNodeGateway({ store, workers: 1, pollMs: 0, log, ...options });
+    // Whose callers take whatever there is.
+    const config = options.config ?? (await configOf({ open: { default: true, floor: { level: 0 } } }));
+    gateway = await createNodeGateway({ store, workers: 1, pollMs: 0, log, ...options, config });
     const started = gateway.loader.start();
     started.catch(() => {});
     return { started };
@@ -124,9 +132,7 @@ describe('a gateway whose store is slow', () => {
   });
 
   it('is not ready, and refuses, before the floor of its tier is here', async () => {
-    const config = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
-    const tiers = { free: {}, premium: { default: true, floor: { fidelity: 0.8 } } };
-    await writeFile(config, JSON.stringify({ tiers }));
+    const config = await configOf({ free: {}, premium: { default: true, floor: { fidelity: 0.8 } } });
     let ready = false;
     const { started } = await start(1, { config, tier: 'premium' });
     void started.then(() => {
@@ -144,10 +150,25 @@ describe('a gateway whose store is slow', () => {
     expect(await embed()).toMatchObject({ status: 200, level: '1', limitedBy: 'loading' });
   });
 
+  it('gives nobody who did not ask for it less than 0.95, where its tier names no floor', async () => {
+    const config = await configOf({ open: { default: true } });
+    const { started } = await start(2, { config });
+    await until(() => gateway.registry.all()[0]?.loaded === 1);
+    // 0.9 is the best so far.
+    expect(await readiness()).toBe(503);
+    expect(await embed()).toMatchObject({ status: 503, retryAfter: '1' });
+    expect(await embed('latency=10000')).toMatchObject({ status: 200, level: '1', limitedBy: 'loading' });
+    store.open(end(2));
+    await started;
+    expect(await readiness()).toBe(200);
+    expect(await embed()).toMatchObject({ status: 200, level: '2', limitedBy: 'none' });
+  });
+
   it('that serves several tiers answers each as soon as its floor is here, and is ready when all are', async () => {
-    const config = join(await mkdtemp(join(tmpdir(), 'concertina-')), 'tiers.json');
-    const tiers = { free: { default: true }, premium: { floor: { level: 2 } } };
-    await writeFile(config, JSON.stringify({ tiers }));
+    const config = await configOf({
+      free: { default: true, floor: { level: 0 } },
+      premium: { floor: { level: 2 } },
+    });
     const { started } = await start(1, { config });
     await until(() => gateway.registry.all()[0]?.loaded === 0);
     expect(await embed()).toMatchObject({ status: 200, level: '0' });
@@ -160,10 +181,11 @@ describe('a gateway whose store is slow', () => {
   it('does not promise a fidelity that is not here yet', async () => {
     const { started } = await start(1);
     await started;
-    expect(await embed('fidelity=0.8')).toMatchObject({ status: 503, retryAfter: '1' });
+    const budget = 'fidelity=0.8, aim=best';
+    expect(await embed(budget)).toMatchObject({ status: 503, retryAfter: '1' });
     store.open(end(2));
     await gateway.loader.loaded();
-    expect(await embed('fidelity=0.8')).toMatchObject({ status: 200, level: '2' });
+    expect(await embed(budget)).toMatchObject({ status: 200, level: '2' });
   });
 
   it('goes on from where it was when the store goes away and comes back', async () => {

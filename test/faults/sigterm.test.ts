@@ -1,11 +1,12 @@
 import { request } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { startGatewayProcess } from '../support/gateway-process.ts';
+import { startGatewayOf, startGatewayProcess } from '../support/gateway-process.ts';
 import { dataUri, picture } from '../support/pictures.ts';
+import { busyConfig } from '../support/tiny-vit.ts';
 import { until } from '../support/until.ts';
 
 /** Requests of many images each: most of their images have not even been decoded when the signal comes. */
-const [ACCEPTED, IMAGES] = [4, 60];
+const [ACCEPTED, IMAGES] = [4, 25];
 
 interface List {
   readonly data: readonly {
@@ -23,7 +24,9 @@ interface Answer {
 /** Promise: SIGTERM under load loses no accepted request, refuses new ones with 503, and ends in bounded time. */
 describe('SIGTERM under load', () => {
   it('finishes what was accepted, to the last image, and exits with 0', async () => {
-    const gateway = await startGatewayProcess();
+    // Some milliseconds an image, so that requests wait for each other.
+    const config = busyConfig(16);
+    const gateway = await startGatewayOf({ config });
     const { url } = gateway;
     const image = await picture();
     const input = Array<string>(IMAGES).fill(dataUri(image));
@@ -35,15 +38,17 @@ describe('SIGTERM under load', () => {
       });
       return { status: response.status, list: (await response.json()) as List }; // OpenAI's shape
     });
-    // The gateway itself says that it has them: sixteen images of each are in its queue at a time.
-    await until(async () => waiting(await (await fetch(`${url}/metrics`)).text()) > 16 * (ACCEPTED - 1));
+    // The gateway itself says that it has them: an image of each is in its queue or its engine at a time.
+    await until(async () => waiting(await (await fetch(`${url}/metrics`)).text()) === ACCEPTED - 1);
     const began = performance.now();
     gateway.kill('SIGTERM');
     const refused = knock(url, image, gateway.exited);
     for (const { status, list } of await Promise.all(accepted)) {
       expect(status).toBe(200);
       expect(list.data.filter(({ error }) => error)).toEqual([]);
-      expect(list.data.map(({ embedding }) => embedding.length)).toEqual(Array(IMAGES).fill(12));
+      expect(list.data.map(({ embedding }) => embedding.length)).toEqual(
+        Array(IMAGES).fill(config.embeddingWidth),
+      );
     }
     expect(await gateway.exited).toBe(0);
     expect(performance.now() - began).toBeLessThan(20_000);

@@ -1,15 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/index.ts';
-import {
-  createKey,
-  ModelRegistry,
-  OPEN_TIERS,
-  parseTiers,
-  RateLimiter,
-  Scheduler,
-  type Tiers,
-} from '../../src/serving/index.ts';
-import { loadSimulated, SimulatedClock, simulatedModel } from '../support/simulation.ts';
+import type { Gateway } from '../../src/gateway/index.ts';
+import { createKey, OPEN_TIERS, parseTiers, type Tiers } from '../../src/serving/index.ts';
+import { answersOf, simulatedGateway } from '../support/simulated-gateway.ts';
+import { SimulatedClock } from '../support/simulation.ts';
 
 /** 10, 20, 40 ms. */
 const LEVELS = [
@@ -19,34 +12,10 @@ const LEVELS = [
 ] as const;
 
 let clock: SimulatedClock;
-let scheduler: Scheduler;
-
-/** The application in simulated time: its network takes the time that it is told to, and decoding none. */
-async function gateway(tiers: Tiers, more: Partial<GatewayOptions> = {}): Promise<Gateway> {
-  const { model } = simulatedModel({ clock, levels: LEVELS });
-  await loadSimulated(model, clock);
-  const registry = new ModelRegistry();
-  await registry.put(model);
-  scheduler = new Scheduler(tiers, clock);
-  return createGateway({
-    registry,
-    scheduler,
-    limiter: new RateLimiter(clock),
-    decoder: { mediaTypes: ['image/png'], decode: async () => Float32Array.of(1) },
-    clock,
-    version: '0',
-    ...more,
-  });
-}
-
-/** Lets everything happen that takes no time. */
-const settled = async () => {
-  for (let turn = 0; turn < 20; turn++) await new Promise((done) => setImmediate(done));
-};
-
 beforeEach(() => {
   clock = new SimulatedClock();
 });
+const gateway = async (tiers: Tiers) => (await simulatedGateway(tiers, { clock, levels: LEVELS })).app;
 
 describe('a deadline', () => {
   /** Sends a picture whose upload takes so many ms; gives the status, the code and the level. */
@@ -58,17 +27,13 @@ describe('a deadline', () => {
         controller.close();
       },
     });
-    const answer = Promise.resolve(
-      app.request('/v1/embed', {
-        method: 'POST',
-        body,
-        duplex: 'half',
-        headers: { 'Content-Type': 'image/png', 'Compute-Budget': budget },
-      } as RequestInit), // Fetch's own types lack `duplex`
-    );
-    await settled();
-    await clock.run(1000);
-    const response = await answer;
+    const sent = app.request('/v1/embed', {
+      method: 'POST',
+      body,
+      duplex: 'half',
+      headers: { 'Content-Type': 'image/png', 'Compute-Budget': budget },
+    } as RequestInit); // Fetch's own types lack `duplex`
+    const [response = expect.fail('no answer')] = await answersOf(clock, [sent]);
     const { code, level } = (await response.json()) as { code?: string; level?: number }; // a problem, or an embedding
     return { status: response.status, code, level };
   }
@@ -95,13 +60,12 @@ describe('a refusal', () => {
     const app = await gateway(
       parseTiers({ tiers: { gold: { keys: [hash], rateLimit: { requests: 4, windowSeconds: 3600 } } } }),
     );
-    const send = async (headers: Record<string, string>, path = '/v1/embed', body = 'x') => {
-      const answer = Promise.resolve(
-        app.request(path, { method: 'POST', body, headers: { Origin: 'https://shop.example', ...headers } }),
-      );
-      await settled();
-      return await answer;
-    };
+    const send = async (headers: Record<string, string>, path = '/v1/embed', body = 'x') =>
+      await app.request(path, {
+        method: 'POST',
+        body,
+        headers: { Origin: 'https://shop.example', ...headers },
+      });
     const own = { Authorization: `Bearer ${key}`, 'Content-Type': 'image/png' };
     const refusals = [
       await send({}),

@@ -75,6 +75,25 @@ describe('the queue', () => {
     expect(started()).toEqual([0, 3, 2, 1, 4]);
   });
 
+  it('lets those that are never due wait for others, but not for ever', async () => {
+    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const untimed = [0, 1, 2].map((name) => send(scheduler, name, { level: term(0) }));
+    const timed: ReturnType<typeof send>[] = [];
+    // As much as one worker can do is due soon, all the time.
+    const arrivals = (async () => {
+      for (let i = 0; i < 40; i++) {
+        timed.push(send(scheduler, 100 + i, { level: term(0), latency: term(100) }));
+        if (i % 2 === 1) await clock.sleep(20);
+      }
+    })();
+    await clock.run(300);
+    // One of four starts is theirs: three go before each of them but the first, which found an idle machine.
+    expect(started().slice(0, 9)).toEqual([0, 100, 101, 102, 1, 103, 104, 105, 2]);
+    await clock.run();
+    await arrivals;
+    await Promise.all([...untimed, ...timed]);
+  });
+
   it('shares the machine between tiers by their weight', async () => {
     const tiers = parseTiers({ tiers: { small: { weight: 1 }, large: { weight: 3 } } });
     const scheduler = new Scheduler(tiers, clock);
@@ -161,7 +180,7 @@ describe('the level', () => {
   });
 
   it('goes down for all when more arrives than the full network can take, before anything is refused', async () => {
-    const scheduler = new Scheduler(OPEN_TIERS, clock);
+    const scheduler = new Scheduler(parseTiers({ tiers: { open: { floor: { level: 0 } } } }), clock);
     const outcomes: Promise<Awaited<ReturnType<typeof send>>>[] = [];
     // 2.5 times what the full network serves: one request every 16 ms.
     const arrivals = (async () => {
@@ -180,6 +199,68 @@ describe('the level', () => {
     expect(levels.some((level) => level < 2)).toBe(true);
     // It does not throw away more than it has to: not everything runs at the smallest level.
     expect(levels.some((level) => level > 0)).toBe(true);
+  });
+
+  it('stays at 0.95 or better for whoever sent no budget to a tier without a floor: the rest waits, then is refused', async () => {
+    ({ model, runs } = simulatedModel({
+      clock,
+      levels: [
+        [0.25, 0.9499, 10],
+        [0.5, 0.95, 20],
+        [1, 1, 40],
+      ],
+    }));
+    await loadSimulated(model, clock);
+    // A target of the tier's own is not the caller's: it gives up nothing.
+    for (const latency of [undefined, 1]) {
+      const scheduler = new Scheduler(parseTiers({ tiers: { open: { queue: 30, latency } } }), clock);
+      // To aim at the best is to give up nothing.
+      const unasked = Array.from({ length: 40 }, (_, i) => send(scheduler, i, i % 2 ? {} : { aim: 'best' }));
+      await clock.run();
+      const outcomes = await Promise.all(unasked);
+      const levels = outcomes.flatMap((outcome) => ('level' in outcome ? [outcome.level] : []));
+      expect(levels).toHaveLength(31);
+      expect(Math.min(...levels)).toBe(1);
+      expect(
+        outcomes.filter((outcome) => 'code' in outcome && outcome.code === 'tier-saturated'),
+      ).toHaveLength(9);
+      // Whoever has said what may be given up gets less.
+      const asked = [{ fidelity: term(0.5) }, { latency: term(5) }, { deadline: term(10_000) }];
+      for (const budget of asked) {
+        const all = Array.from({ length: 30 }, (_, i) => send(scheduler, i, budget));
+        await clock.run();
+        const found = (await Promise.all(all)).flatMap((outcome) =>
+          'level' in outcome ? [outcome.level] : [],
+        );
+        expect(Math.min(...found)).toBe(0);
+      }
+    }
+  });
+
+  it('of images of one request is what each would get alone: they are no pressure on each other', async () => {
+    const scheduler = new Scheduler(parseTiers({ tiers: { open: { floor: { level: 0 } } } }), clock);
+    const [mine, other] = [{}, {}];
+    const embed = (name: number, batch: object) => {
+      const now = clock.now();
+      const pixels = Float32Array.of(name);
+      return scheduler.embed({
+        model,
+        pixels,
+        budget: {},
+        tier: 'open',
+        firstByte: now,
+        bodyComplete: now,
+        batch,
+      });
+    };
+    const levelsOf = async (answers: ReturnType<typeof embed>[]) => {
+      await clock.run();
+      return (await Promise.all(answers)).map(({ plan }) => plan.level);
+    };
+    const alone = Array.from({ length: 30 }, (_, i) => embed(i, mine));
+    expect(new Set(await levelsOf(alone))).toEqual(new Set([2]));
+    const crowded = Array.from({ length: 30 }, (_, i) => embed(i, i % 2 === 0 ? mine : other));
+    expect(Math.min(...(await levelsOf(crowded)))).toBeLessThan(2);
   });
 
   it("stops at the tier's floor under pressure", async () => {

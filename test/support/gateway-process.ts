@@ -19,9 +19,17 @@ export interface GatewayProcess {
 }
 
 /** `concertina serve` in a process of its own, with the tiny model. */
-export async function startGatewayProcess(...flags: string[]): Promise<GatewayProcess> {
+export function startGatewayProcess(...flags: string[]): Promise<GatewayProcess> {
+  return startGatewayOf({}, ...flags);
+}
+
+/** The same with another model. */
+export async function startGatewayOf(
+  content: Parameters<typeof publishTiny>[1],
+  ...flags: string[]
+): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'concertina-'));
-  await publishTiny(await openStore(folder));
+  await publishTiny(await openStore(folder), content);
   const words = [
     MAIN,
     'serve',
