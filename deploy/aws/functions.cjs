@@ -8,17 +8,36 @@ const { parse } = require('yaml');
 
 const TIMEOUT_SECONDS = 29; // an HTTP API gives up after 30
 
+/** A new account has 10 concurrent executions, all of which have to stay unreserved, and 3008 MB for a function. */
+const NEW_ACCOUNT_MB = 3008;
+const inNewAccount = ({ reservedConcurrency, provisionedConcurrency, schedule, ...scaling }) => ({
+  ...scaling,
+  memoryMb: Math.min(scaling.memoryMb, NEW_ACCOUNT_MB),
+});
+
 async function readTiers(resolveVariable) {
   const file = await resolveVariable('param:tiers');
   const config = parse(readFileSync(join(__dirname, '../..', file), 'utf8'));
   if (!config?.tiers || Object.keys(config.tiers).length === 0) {
     throw new Error(`${file} names no tiers; see deploy/tiers.yaml for an example.`);
   }
+  const limits = await resolveVariable('param:accountLimits');
+  if (!['new', 'raised'].includes(limits)) throw new Error('params: accountLimits is "new" or "raised".');
   return Object.entries(config.tiers).map(([name, tier]) => {
     if (!tier.scaling) throw new Error(`tiers.${name}.scaling is missing in ${file}: it sizes the function.`);
-    return { name, tier, scaling: tier.scaling };
+    return { name, tier, scaling: limits === 'new' ? inNewAccount(tier.scaling) : tier.scaling };
   });
 }
+
+/** Whether the tier is closed to callers without a key. */
+const needsKey = (tier) => !tier.default;
+
+/** What an HTTP API lets through of a tier, requests per second and at once; unless told, twice the rate of one key. */
+const throttleOf = ({ rateLimit, scaling }) =>
+  scaling.throttle ?? {
+    rate: rateLimit ? Math.max(1, Math.ceil((2 * rateLimit.requests) / rateLimit.windowSeconds)) : 100,
+    burst: rateLimit ? Math.max(5, Math.ceil((4 * rateLimit.requests) / rateLimit.windowSeconds)) : 200,
+  };
 
 /** `gateway-premium` -> `GatewayDashpremium`, the way osls names the resources of a function. */
 const logicalName = (name) => {
@@ -28,13 +47,36 @@ const logicalName = (name) => {
 
 module.exports.functionName = (tier) => `gateway-${tier}`;
 module.exports.readTiers = readTiers;
+module.exports.logicalName = logicalName;
 
 module.exports.functions = async ({ resolveVariable }) => {
   const image = await resolveVariable('param:image');
   const stage = await resolveVariable('sls:stage');
   const wanted = await resolveVariable('param:models');
   const models = wanted === '' ? {} : { CONCERTINA_MODELS: wanted };
-  const functions = {};
+  const behindWorker = (await resolveVariable('param:originSecret')) === true;
+  const keys = { CONCERTINA_KEYS: { 'Fn::Sub': 'secretsmanager:${Keys}' } };
+  const common = {
+    ...keys,
+    // Without a key nothing is answered but probes.
+    CONCERTINA_EXPOSE: 'none',
+    ...models,
+    ...(behindWorker && {
+      CONCERTINA_ORIGIN_SECRET: { 'Fn::Sub': '{{resolve:secretsmanager:${OriginSecret}}}' },
+    }),
+  };
+  const functions = {
+    // Small, so that a wrong key starts nothing large.
+    authorize: {
+      name: `concertina-${stage}-authorize`,
+      description: 'Refuses unknown keys in front of the tiers that need one',
+      image: { uri: image, command: ['dist/functions/lambda/authorize.handler'] },
+      memorySize: 256,
+      timeout: 5,
+      role: 'AuthorizeRole',
+      environment: { CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml', ...keys },
+    },
+  };
   for (const { name, tier, scaling } of await readTiers(resolveVariable)) {
     functions[`gateway-${name}`] = {
       name: `concertina-${stage}-${name}`,
@@ -48,12 +90,18 @@ module.exports.functions = async ({ resolveVariable }) => {
         CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
         CONCERTINA_TIER: name,
         CONCERTINA_BASE_PATH: `/${name}`,
-        // Without a key nothing is answered but probes.
-        CONCERTINA_EXPOSE: 'none',
-        ...models,
+        ...common,
         NODE_OPTIONS: '--enable-source-maps',
       },
-      events: [{ httpApi: { method: '*', path: `/${name}/{proxy+}` } }],
+      events: [
+        {
+          httpApi: {
+            method: '*',
+            path: `/${name}/{proxy+}`,
+            ...(needsKey(tier) && { authorizer: { name: 'keys' } }),
+          },
+        },
+      ],
       ...(scaling.reservedConcurrency === undefined
         ? {}
         : { reservedConcurrency: scaling.reservedConcurrency }),
@@ -72,8 +120,7 @@ module.exports.functions = async ({ resolveVariable }) => {
         CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' },
         CONCERTINA_CONFIG: '/var/task/deploy/tiers.yaml',
         CONCERTINA_TIER: name,
-        CONCERTINA_EXPOSE: 'none',
-        ...models,
+        ...common,
       },
       // A function URL streams up to 200 MB; it is signed (IAM), because it stands beside the API, not behind it.
       url: { authorizer: 'aws_iam', invokeMode: 'RESPONSE_STREAM' },
@@ -87,12 +134,68 @@ module.exports.functions = async ({ resolveVariable }) => {
     name: `concertina-${stage}-bulk`,
     description: 'Embeds one batch of objects for the bulk state machine',
     image: { uri: image, command: ['dist/functions/lambda/bulk.handler'] },
-    memorySize: 7076,
+    memorySize: (await resolveVariable('param:accountLimits')) === 'new' ? NEW_ACCOUNT_MB : 7076,
     timeout: 900,
     role: 'BulkFunctionRole',
     environment: { CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' } },
   };
+  functions['bulk-report'] = {
+    name: `concertina-${stage}-bulk-report`,
+    description: 'Counts what became of the pictures of a bulk run',
+    image: { uri: image, command: ['dist/functions/lambda/bulk.report'] },
+    memorySize: 512,
+    timeout: 300,
+    role: 'BulkFunctionRole',
+    environment: { CONCERTINA_STORE: { 'Fn::Sub': 's3://${Models}/models' } },
+  };
   return functions;
+};
+
+/** Throttles of the HTTP API: an API without them passes on what it is sent, up to the account's limit. */
+module.exports.throttles = async ({ resolveVariable }) => {
+  const tiers = await readTiers(resolveVariable);
+  const settings = ({ rate, burst }) => ({ ThrottlingRateLimit: rate, ThrottlingBurstLimit: burst });
+  const routeOf = (name) => `HttpApiRouteAny${logicalName(name)}ProxyVar`;
+  return {
+    Resources: {
+      AuthorizeRole: {
+        Type: 'AWS::IAM::Role',
+        Properties: {
+          AssumeRolePolicyDocument: {
+            Version: '2012-10-17',
+            Statement: [
+              { Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' },
+            ],
+          },
+          ManagedPolicyArns: [
+            { 'Fn::Sub': 'arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole' },
+          ],
+          Policies: [
+            {
+              PolicyName: 'keys',
+              PolicyDocument: {
+                Version: '2012-10-17',
+                Statement: [
+                  { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Keys' } },
+                ],
+              },
+            },
+          ],
+        },
+      },
+    },
+    extensions: {
+      HttpApiStage: {
+        DependsOn: tiers.map(({ name }) => routeOf(name)),
+        Properties: {
+          DefaultRouteSettings: { DetailedMetricsEnabled: true, ...settings({ rate: 10, burst: 20 }) },
+          RouteSettings: Object.fromEntries(
+            tiers.map(({ name, tier }) => [`ANY /${name}/{proxy+}`, settings(throttleOf(tier))]),
+          ),
+        },
+      },
+    },
+  };
 };
 
 /** Target tracking and schedules on the provisioned concurrency of the tiers that have it. */

@@ -1,5 +1,5 @@
-/** Alarms and a dashboard per tier, from the functions' own metrics and the gateway's structured logs. */
-const { readTiers } = require('./functions.cjs');
+/** Alarms on every component and a dashboard per tier, from the services' own metrics and the gateway's structured logs. */
+const { logicalName: functionId, readTiers } = require('./functions.cjs');
 
 const NAMESPACE = 'Concertina';
 
@@ -20,24 +20,119 @@ module.exports.resources = async ({ resolveVariable }) => {
   const stage = await resolveVariable('sls:stage');
   const email = await resolveVariable('param:alarmEmail');
   const tiers = await readTiers(resolveVariable);
+  if (email === '')
+    throw new Error('Name who is told of alarms: params.default.alarmEmail of serverless.yml.');
+  const dollars = await resolveVariable('param:budgetDollars');
   const Resources = {
+    // Not encrypted by alias/aws/sns: CloudWatch and EventBridge cannot publish to a topic that is. Alarms hold no secrets.
     Alarms: {
       Type: 'AWS::SNS::Topic',
       Properties: {
         DisplayName: `Concertina ${stage}`,
-        KmsMasterKeyId: 'alias/aws/sns',
-        ...(email === '' ? {} : { Subscription: [{ Protocol: 'email', Endpoint: email }] }),
+        Subscription: [{ Protocol: 'email', Endpoint: email }],
+      },
+    },
+    AlarmsPolicy: {
+      Type: 'AWS::SNS::TopicPolicy',
+      Properties: {
+        Topics: [{ Ref: 'Alarms' }],
+        PolicyDocument: {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Effect: 'Allow',
+              Principal: { Service: ['cloudwatch.amazonaws.com', 'events.amazonaws.com'] },
+              Action: 'sns:Publish',
+              Resource: { Ref: 'Alarms' },
+              Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+            },
+          ],
+        },
+      },
+    },
+    Cost: {
+      Type: 'AWS::Budgets::Budget',
+      Properties: {
+        Budget: {
+          BudgetName: `concertina-${stage}`,
+          BudgetType: 'COST',
+          TimeUnit: 'MONTHLY',
+          BudgetLimit: { Amount: dollars, Unit: 'USD' },
+        },
+        NotificationsWithSubscribers: ['ACTUAL', 'FORECASTED'].map((NotificationType) => ({
+          Notification: {
+            NotificationType,
+            ComparisonOperator: 'GREATER_THAN',
+            Threshold: NotificationType === 'ACTUAL' ? 80 : 100,
+          },
+          Subscribers: [{ SubscriptionType: 'EMAIL', Address: email }],
+        })),
       },
     },
   };
+  const alarm = (id, description, metric, threshold, { evaluations = 2, statistic = 'Sum' } = {}) => {
+    Resources[`${id}Alarm`] = {
+      Type: 'AWS::CloudWatch::Alarm',
+      Properties: {
+        AlarmDescription: description,
+        Statistic: statistic,
+        Period: 300,
+        EvaluationPeriods: evaluations,
+        Threshold: threshold,
+        ComparisonOperator: 'GreaterThanThreshold',
+        TreatMissingData: 'notBreaching',
+        AlarmActions: [{ Ref: 'Alarms' }],
+        ...metric,
+      },
+    };
+  };
+  const lambdaMetric = (functionName) => (MetricName) => ({
+    Namespace: 'AWS/Lambda',
+    MetricName,
+    Dimensions: [{ Name: 'FunctionName', Value: functionName }],
+  });
+  const once = { evaluations: 1 };
+  for (const [id, name] of Object.entries({
+    Authorize: 'authorize',
+    Bulk: 'bulk',
+    BulkReport: 'bulk-report',
+  })) {
+    const metric = lambdaMetric(`concertina-${stage}-${name}`);
+    alarm(
+      `${id}Errors`,
+      `The function ${name} fails; its log says why`,
+      metric('Errors'),
+      id === 'Bulk' ? 20 : 0,
+      once,
+    );
+  }
+  const machine = [{ Name: 'StateMachineArn', Value: { Ref: 'BulkStateMachine' } }];
+  for (const MetricName of ['ExecutionsFailed', 'ExecutionsTimedOut'])
+    alarm(
+      `Bulk${MetricName}`,
+      'A bulk run did not end well; results/<run>/report.json lists what is missing',
+      { Namespace: 'AWS/States', MetricName, Dimensions: machine },
+      0,
+      once,
+    );
+  alarm(
+    'Api5xx',
+    'The HTTP API answers 5xx; look at the functions behind it',
+    {
+      Namespace: 'AWS/ApiGateway',
+      MetricName: '5xx',
+      Dimensions: [{ Name: 'ApiId', Value: { Ref: 'HttpApi' } }],
+    },
+    5,
+  );
   const widgets = [];
-  tiers.forEach(({ name }, row) => {
+  tiers.forEach(({ name, scaling }, row) => {
     const id = logicalName(name);
     const functionName = `concertina-${stage}-${name}`;
     for (const metric of LOG_METRICS) {
       Resources[`${id}${metric.name}Filter`] = {
         Type: 'AWS::Logs::MetricFilter',
-        DependsOn: `GatewayDash${name}LogGroup`,
+        DependsOn: `${functionId(`gateway-${name}`)}LogGroup`,
         Properties: {
           LogGroupName: `/aws/lambda/${functionName}`,
           FilterPattern: metric.pattern,
@@ -52,42 +147,34 @@ module.exports.resources = async ({ resolveVariable }) => {
         },
       };
     }
-    const alarm = (suffix, description, metric, threshold) => {
-      Resources[`${id}${suffix}Alarm`] = {
-        Type: 'AWS::CloudWatch::Alarm',
-        Properties: {
-          AlarmDescription: description,
-          Statistic: 'Sum',
-          Period: 300,
-          EvaluationPeriods: 2,
-          Threshold: threshold,
-          ComparisonOperator: 'GreaterThanThreshold',
-          TreatMissingData: 'notBreaching',
-          AlarmActions: [{ Ref: 'Alarms' }],
-          ...metric,
-        },
-      };
-    };
-    const own = (metricName) => ({ Namespace: NAMESPACE, MetricName: `${stage}-${name}-${metricName}` });
-    const lambda = (metricName) => ({
-      Namespace: 'AWS/Lambda',
-      MetricName: metricName,
-      Dimensions: [{ Name: 'FunctionName', Value: functionName }],
-    });
+    const own = (MetricName) => ({ Namespace: NAMESPACE, MetricName: `${stage}-${name}-${MetricName}` });
+    const lambda = lambdaMetric(functionName);
     alarm(
-      'Budget',
-      `${name}: budgets are missed; raise memory or provisioned concurrency`,
+      `${id}Budget`,
+      `${name}: latency targets are missed; give it more memory or concurrency`,
       own('BudgetMissed'),
       20,
     );
-    alarm('Shed', `${name}: requests are refused; raise concurrency`, own('Shed'), 20);
     alarm(
-      'Throttles',
-      `${name}: Lambda throttles; raise reserved or provisioned concurrency`,
-      lambda('Throttles'),
-      10,
+      `${id}Shed`,
+      `${name}: requests are refused because of load; give it more concurrency`,
+      own('Shed'),
+      20,
     );
-    alarm('Errors', `${name}: the function fails`, lambda('Errors'), 5);
+    const streams = lambdaMetric(`${functionName}-stream`);
+    for (const [kind, metric] of Object.entries({ '': lambda, Stream: streams })) {
+      const which = kind === '' ? name : `${name}, streaming`;
+      const cap = "raise its reserved concurrency, or the account's quota";
+      alarm(`${id}${kind}Throttles`, `${which}: Lambda throttles; ${cap}`, metric('Throttles'), 10);
+      alarm(`${id}${kind}Errors`, `${which}: the function fails; its log says why`, metric('Errors'), 5);
+    }
+    if (scaling.provisionedConcurrency)
+      alarm(
+        `${id}SpillOver`,
+        `${name}: requests go beyond provisioned concurrency and start cold; raise its maximum`,
+        lambda('ProvisionedConcurrencySpilloverInvocations'),
+        10,
+      );
     const region = { Ref: 'AWS::Region' };
     const plot = (title, metrics, column, stat) => ({
       type: 'metric',

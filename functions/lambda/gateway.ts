@@ -37,12 +37,17 @@ await gateway.loader.start();
 const rest = kind === 'provisioned-concurrency' ? Number.POSITIVE_INFINITY : START_MS - performance.now();
 await within(gateway.loader.loaded(), rest);
 
+let refreshed = Date.now();
 let answered = Promise.withResolvers<void>();
 begin?.(async () => {
   // The event comes to the extension and to the handler at once; what follows waits for the handler.
   await answered.promise;
   answered = Promise.withResolvers();
   await gateway.flush();
+  if (Date.now() - refreshed >= lookMs) {
+    refreshed = Date.now();
+    await gateway.refreshKeys();
+  }
   await within(Promise.all([gateway.loader.loaded(), gateway.loader.look(lookMs)]), SLICE_MS);
   await gateway.loader.keep();
 });

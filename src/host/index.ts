@@ -1,8 +1,10 @@
 export { type GatewayLog, gatewayLog, type LogFormat } from '../gateway/index.ts';
 export { packageFolder } from './assets.ts';
 export { type BulkBatch, BulkBatchSchema, type BulkResult, embedBatch } from './bulk.ts';
+export { type BulkReport, BulkRunSchema, reportRun } from './bulk-report.ts';
 export { type Embedder, openEmbedder } from './embedder.ts';
 export { type FetchImageOptions, imageFetcher } from './fetch-image.ts';
+export { readKeys, withKeys } from './keys-source.ts';
 export { localFolder } from './local-folder.ts';
 export { type TraceSettings, traceSettings } from './otel/index.ts';
 export { createNodeGateway, type RunningServer, type ServerOptions, startServer } from './server.ts';

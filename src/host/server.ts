@@ -14,23 +14,15 @@ import {
   type Page,
 } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
-import {
-  answers,
-  ModelRegistry,
-  OPEN_TIERS,
-  RateLimiter,
-  Scheduler,
-  systemClock,
-  type Tiers,
-} from '../serving/index.ts';
+import { answers, ModelRegistry, RateLimiter, Scheduler, systemClock } from '../serving/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { folderAssets } from './assets.ts';
+import { liveTiers } from './live-tiers.ts';
 import { ModelLoader } from './model-loader.ts';
 import { nodeTransport } from './node-transport.ts';
 import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
 import { pictureDecoder } from './picture-decoder.ts';
 import { prometheusMetrics } from './prometheus.ts';
-import { readTiers, watchTiers } from './tiers-file.ts';
 import { VERSION } from './version.ts';
 
 export interface ServerOptions {
@@ -41,6 +33,8 @@ export interface ServerOptions {
   readonly host?: string | undefined;
   /** Tiers configuration; one open tier if absent. */
   readonly config?: string | undefined;
+  /** Keys kept outside of it: a file, or `secretsmanager:` and the name or ARN of a secret; read again every minute. */
+  readonly keys?: string | undefined;
   /** Serve this tier only. */
   readonly tier?: string | undefined;
   readonly basePath?: string | undefined;
@@ -82,6 +76,8 @@ export interface RunningServer {
 }
 
 const GRACE_MS = 20_000;
+/** How often keys that are kept outside of the tiers file are read again. */
+const KEYS_MS = 60_000;
 
 /** The parts of a gateway on Node without a listening socket: what Lambda and the server share. */
 export async function createNodeGateway(options: ServerOptions) {
@@ -90,39 +86,22 @@ export async function createNodeGateway(options: ServerOptions) {
   // libvips would keep what it decoded for the next time; no picture comes twice.
   sharp.cache(false);
   const log = options.log ?? gatewayLog('none', () => {});
-  const tiers = options.config === undefined ? OPEN_TIERS : await readTiers(options.config);
+  const tiers = await liveTiers(options, { log, keysMs: options.pollMs === 0 ? 0 : KEYS_MS });
   const clock = systemClock;
   const registry = new ModelRegistry();
   registry.defaultModel = options.models?.[0];
   const onDevice = /cuda|webgpu/.test(options.device ?? '');
-  const scheduler = new Scheduler(tiers, clock, {
+  const scheduler = new Scheduler(tiers.current, clock, {
     hangMs: options.hangMs,
     decodeAhead: onDevice ? availableParallelism() : 0,
   });
+  tiers.onChange = (changed) => {
+    scheduler.tiers = changed;
+  };
   const decoder = pictureDecoder();
   const metrics = prometheusMetrics(scheduler, registry);
   const { tier, basePath, limits, fetchImage, device, workers, threads, packing, expose, originSecret } =
     options;
-  const checkTier = (among: Tiers) => {
-    if (tier !== undefined && !among[tier])
-      throw new Problem(
-        'invalid-settings',
-        `There is no tier "${tier}" in ${options.config ?? 'the default configuration'}. There are: ${Object.keys(among).join(', ')}.`,
-      );
-  };
-  checkTier(tiers);
-  const unwatch =
-    options.config === undefined
-      ? () => {}
-      : watchTiers(
-          options.config,
-          (changed) => {
-            checkTier(changed);
-            scheduler.tiers = changed;
-            log.note(`${options.config} was read again: tiers ${Object.keys(changed).join(', ')}`);
-          },
-          (problem) => log.note(`The old tiers stay: ${problem.message}`),
-        );
   const loader = new ModelLoader({
     store: options.store,
     registry,
@@ -169,13 +148,14 @@ export async function createNodeGateway(options: ServerOptions) {
     log.internal,
   );
   const dispose = async (): Promise<void> => {
-    unwatch();
+    tiers.stop();
     decoder.close();
     await loader.stop();
     await registry.dispose();
     await exporter?.flush();
   };
-  return { app, loader, scheduler, registry, dispose, flush: async () => exporter?.flush() };
+  const flush = async () => exporter?.flush();
+  return { app, loader, scheduler, registry, dispose, flush, refreshKeys: tiers.refreshKeys };
 }
 
 /**

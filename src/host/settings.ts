@@ -15,6 +15,7 @@ const list = z
 const EnvironmentSchema = z.object({
   CONCERTINA_STORE: z.string().min(1),
   CONCERTINA_CONFIG: z.string().optional(),
+  CONCERTINA_KEYS: z.string().min(1).optional(),
   CONCERTINA_TIER: z.string().optional(),
   CONCERTINA_BASE_PATH: z.string().startsWith('/').optional(),
   CONCERTINA_MODELS: list,
@@ -51,6 +52,7 @@ export async function optionsFromEnvironment(
   return {
     store: await openStore(settings.CONCERTINA_STORE),
     config: settings.CONCERTINA_CONFIG,
+    keys: settings.CONCERTINA_KEYS,
     tier: settings.CONCERTINA_TIER,
     basePath: settings.CONCERTINA_BASE_PATH,
     models: settings.CONCERTINA_MODELS,

@@ -71,6 +71,7 @@ export const PROBLEMS = {
   'level-not-loaded': { status: 503, title: 'That level has not been loaded yet' },
   aborted: { status: 499, title: 'The work was aborted' },
   'invalid-settings': { status: 400, title: 'The settings cannot be used' },
+  'bulk-incomplete': { status: 502, title: 'More pictures of a bulk run failed than are tolerated' },
   'job-refused': { status: 502, title: 'The job was not taken' },
   usage: { status: 400, title: 'The command line cannot be understood' },
 } as const satisfies Record<string, ProblemDefinition>;

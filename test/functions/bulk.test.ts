@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BulkBatchSchema, type Embedder, embedBatch, openEmbedder } from '../../src/host/index.ts';
+import {
+  BulkBatchSchema,
+  BulkRunSchema,
+  type Embedder,
+  embedBatch,
+  openEmbedder,
+  reportRun,
+} from '../../src/host/index.ts';
 import { memoryStore } from '../../src/storage/index.ts';
 import { picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
@@ -44,5 +51,60 @@ describe('a bulk batch', () => {
   it('refuses a run name that would leave its folder', () => {
     const input = { model: 'tiny', budget: '', run: '../models', bucket: 'pictures' };
     expect(BulkBatchSchema.safeParse({ Items: [{ key: 'a' }], BatchInput: input }).success).toBe(false);
+  });
+});
+
+describe('the report of a bulk run', () => {
+  /** As Step Functions' ResultWriter writes: a manifest, and lists of child executions whose input and output are JSON texts. */
+  async function written(succeeded: { embedded: number; failed: number }[], lost: string[]) {
+    const bucket = memoryStore();
+    const put = (key: string, value: unknown) =>
+      bucket.put(key, new TextEncoder().encode(JSON.stringify(value)));
+    const folder = 'results/manifests/8f2b';
+    const child = (Input: unknown, Output?: unknown) => ({
+      ExecutionArn: 'arn:aws:states:eu-central-1:1:execution:m/EmbedAll:1',
+      Input: JSON.stringify(Input),
+      ...(Output === undefined ? {} : { Output: JSON.stringify(Output) }),
+      Status: Output === undefined ? 'FAILED' : 'SUCCEEDED',
+    });
+    await put(
+      `${folder}/SUCCEEDED_0.json`,
+      succeeded.map((output) => child({ Items: [] }, { key: 'results/today/a.jsonl', ...output })),
+    );
+    if (lost.length > 0)
+      await put(`${folder}/FAILED_0.json`, [child({ Items: lost.map((key) => ({ key })) })]);
+    await put(`${folder}/manifest.json`, {
+      DestinationBucket: 'b',
+      MapRunArn: 'arn:aws:states:eu-central-1:1:mapRun:m/EmbedAll:1',
+      ResultFiles: {
+        FAILED: lost.length > 0 ? [{ Key: `${folder}/FAILED_0.json`, Size: 1 }] : [],
+        PENDING: [],
+        SUCCEEDED: [{ Key: `${folder}/SUCCEEDED_0.json`, Size: 1 }],
+      },
+    });
+    const run = BulkRunSchema.parse({ run: 'today', bucket: 'b', manifest: `${folder}/manifest.json` });
+    return { bucket, run };
+  }
+
+  it('counts pictures, not batches', async () => {
+    const { bucket, run } = await written(
+      [
+        { embedded: 150, failed: 1 },
+        { embedded: 50, failed: 0 },
+      ],
+      [],
+    );
+    const report = { embedded: 200, failed: 1, missing: [] };
+    expect(await reportRun(run, bucket)).toEqual(report);
+    const { body } = await bucket.get('results/today/report.json');
+    expect(JSON.parse(new TextDecoder().decode(body))).toEqual(report);
+  });
+
+  it('lists the pictures of batches that failed, and fails when they are too many', async () => {
+    const { bucket, run } = await written([{ embedded: 97, failed: 1 }], ['bulk/a.png', 'bulk/b.png']);
+    await expect(reportRun(run, bucket)).rejects.toMatchObject({ code: 'bulk-incomplete' });
+    const { body } = await bucket.get('results/today/report.json');
+    expect(JSON.parse(new TextDecoder().decode(body)).missing).toEqual(['bulk/a.png', 'bulk/b.png']);
+    expect(await reportRun({ ...run, tolerated: 0.03 }, bucket)).toMatchObject({ embedded: 97 });
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -22,8 +22,11 @@ describe.skipIf(!runtimeClient)(`the Lambda functions in AWS's own runtime clien
   let folder: string;
   let image: Uint8Array<ArrayBuffer>;
   const running: Environment[] = [];
+  let keys: string;
 
   beforeAll(async () => {
+    keys = join(await mkdtemp(join(tmpdir(), 'concertina-keys-')), 'keys.json');
+    await writeFile(keys, '{}');
     [task, functions, image] = await Promise.all([makeTaskRoot(), templateFunctions(), picture()]);
   });
   afterAll(() => task.remove());
@@ -47,6 +50,7 @@ describe.skipIf(!runtimeClient)(`the Lambda functions in AWS's own runtime clien
       environment: {
         ...variables,
         CONCERTINA_STORE: folder,
+        CONCERTINA_KEYS: keys,
         CONCERTINA_CONFIG: join(task.path, 'deploy/tiers.yaml'),
         ...given,
       },
@@ -141,6 +145,13 @@ describe.skipIf(!runtimeClient)(`the Lambda functions in AWS's own runtime clien
     expect(JSON.parse(body.toString())).toMatchObject({ embedded: 1, failed: 1 });
     const wrong = await bulk.invoke({ Items: [] });
     expect([wrong.failed, wrong.body.toString()]).toEqual([true, expect.stringContaining('Items')]);
+  });
+
+  it('refuses a caller without a known key in a small function of its own', async () => {
+    const authorize = await start('authorize', {}, false);
+    const event = { rawPath: '/premium/v1/embed', headers: { authorization: 'Bearer ck_none' } };
+    const { body } = await authorize.invoke(event);
+    expect(JSON.parse(body.toString())).toEqual({ isAuthorized: false });
   });
 
   it('says in one sentence why it cannot start', async () => {

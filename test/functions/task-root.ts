@@ -36,6 +36,7 @@ export async function templateFunctions(): Promise<Record<string, FunctionOfTemp
     'param:tiers': 'deploy/tiers.yaml',
     'param:image': 'image',
     'param:models': '',
+    'param:accountLimits': 'raised',
     'sls:stage': 'dev',
   };
   const { functions } = createRequire(import.meta.url)('../../deploy/aws/functions.cjs');

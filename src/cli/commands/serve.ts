@@ -10,6 +10,7 @@ interface ServeFlags {
   readonly port: number;
   readonly host: string;
   readonly config?: string;
+  readonly keys?: string;
   readonly tier?: string;
   readonly model?: string[];
   readonly device: Device;
@@ -46,6 +47,12 @@ export function serve(console: Console): Command {
       new Option('--config <file>', 'traffic tiers, YAML or JSON; read again when it changes').env(
         'CONCERTINA_CONFIG',
       ),
+    )
+    .addOption(
+      new Option(
+        '--keys <file>',
+        'hashes of API keys by tier, or secretsmanager:<id>; read again every minute',
+      ).env('CONCERTINA_KEYS'),
     )
     .addOption(new Option('--tier <name>', 'serve this tier only').env('CONCERTINA_TIER'))
     .option('--model <id...>', 'serve these models only; the first answers requests that name none')
