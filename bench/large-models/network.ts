@@ -46,7 +46,14 @@ export async function writeRandomNetwork(folder: string, shape: LargeShape): Pro
     architecture: shape.architecture,
     num_classes: 0,
     global_pool: 'token',
-    pretrained_cfg: { input_size: [3, 224, 224], crop_pct: 0.9, interpolation: 'bicubic' },
+    pretrained_cfg: {
+      input_size: [3, 224, 224],
+      crop_pct: 0.9,
+      crop_mode: 'center',
+      interpolation: 'bicubic',
+      mean: [0.5, 0.5, 0.5],
+      std: [0.5, 0.5, 0.5],
+    },
   };
   await writeFile(join(folder, 'config.json'), JSON.stringify(config));
   const layout = timmTensors(shape).map(([name, dims]) => ({ name, dtype: 'F32' as const, shape: dims }));

@@ -6,7 +6,7 @@ import type { LevelWeights, WeightTensor } from './level-weights.ts';
 import type { Manifest, StoredTensor } from './manifest.ts';
 import { coarse, fine, type HighPlane, type Planes } from './planes.ts';
 
-/** Makes weights of the bytes of levels, which come in order. */
+/** Makes weights of the bytes of levels, which come in order. @throws Problem('non-finite-weights') naming the tensor */
 export interface LevelDecoder {
   /** @param start where the bytes begin in the weights file */
   decode(level: number, start: number, bytes: Uint8Array): Promise<LevelWeights>;
@@ -28,7 +28,7 @@ export function levelDecoder(manifest: Manifest): LevelDecoder {
       for (const [name, entry] of stored) {
         const { kind, name: canonical } = parseStoredName(name);
         if (kind === 'shared' && isScale(name))
-          columns.set(canonical, decodeTensor(name, entry, entry.bytes).data);
+          columns.set(canonical, decodeTensor(name, entry, entry.bytes, { finite: true }).data);
         if (isScale(name)) continue;
         const into = {
           shared: weights.shared,
@@ -43,11 +43,11 @@ export function levelDecoder(manifest: Manifest): LevelDecoder {
 
       function scales(name: string): Float32Array | undefined {
         const entry = stored.get(name);
-        return entry && decodeTensor(name, entry, entry.bytes).data;
+        return entry && decodeTensor(name, entry, entry.bytes, { finite: true }).data;
       }
 
       function tensorOf(name: string, entry: Entry): WeightTensor {
-        if (entry.dtype !== 'I8') return decodeTensor(name, entry, entry.bytes);
+        if (entry.dtype !== 'I8') return decodeTensor(name, entry, entry.bytes, { finite: true });
         const codes = new Int8Array(entry.bytes.buffer, entry.bytes.byteOffset, entry.bytes.length);
         const { kind, name: canonical } = parseStoredName(name);
         if (kind === 'correction' && level === last) {

@@ -90,6 +90,8 @@ export const ManifestSchema = z.strictObject({
     seed: z.number().int(),
     path: z.string(),
     source: z.strictObject({ weights: sha256, config: sha256 }),
+    /** What was taken where the model's files are silent; absent where they say everything. */
+    assumed: z.array(z.string()).readonly().optional(),
     /** Digest of the calibration images (sorted names and contents), how many were used, and how many were skipped. */
     images: z.strictObject({ digest: sha256, used: count, skipped: count }),
   }),

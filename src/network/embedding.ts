@@ -39,7 +39,7 @@ export function embedPixels({ g, config, images }: Scope): Stream {
   return {
     rows: config.preNorm ? layerNorm(g, rows, 'embed.norm', config).output : rows,
     tokens: g.ints(totalTokens(config)),
-    ...(config.rope ? { rotary: rotaryTables(g, config, config.rope.theta) } : {}),
+    ...(config.rope ? { rotary: rotaryTables(g, config, config.rope) } : {}),
   };
 }
 

@@ -1,4 +1,4 @@
-import { prefixTokens, totalTokens } from '../vit/index.ts';
+import { firstPooled, totalTokens } from '../vit/index.ts';
 import { attentionPool } from './attention-pool.ts';
 import type { GraphBuilder, Value } from './graph.ts';
 import { type Differentiable, layerNorm, linearPerImage } from './layers.ts';
@@ -32,8 +32,39 @@ function poolTokens(scope: Scope, stream: Stream): Differentiable {
     case 'mean':
       return patchMean(scope, stream);
     case 'attention':
-      return attentionPool(scope, stream);
+      return pooledAttention(scope, stream);
   }
+}
+
+/** The attention pool over all tokens, or over the patches alone. */
+function pooledAttention(scope: Scope, stream: Stream): Differentiable {
+  const { g, config } = scope;
+  const first = firstPooled(config);
+  if (first === 0) return attentionPool(scope, stream);
+  const total = totalTokens(config);
+  const patchesOf = (rows: Value, width: number) => {
+    const cut = g.op('Slice', [
+      byImage(scope, rows, stream.tokens, width),
+      g.ints(first),
+      g.ints(total),
+      g.ints(1),
+    ]);
+    return g.op('Reshape', [cut, g.ints(-1, width)]);
+  };
+  const patches = {
+    ...stream,
+    rows: patchesOf(stream.rows, config.width),
+    tokens: g.op('Sub', [stream.tokens, g.ints(first)]),
+    ...(stream.sizes && { sizes: patchesOf(stream.sizes, 1) }),
+  };
+  const pooled = attentionPool(scope, patches);
+  return {
+    output: pooled.output,
+    backward: (gradient) => {
+      const given = byImage(scope, pooled.backward(gradient), patches.tokens, config.width);
+      return spread(scope, stream, given, first);
+    },
+  };
 }
 
 /** The mean of the first `count` tokens: [CLS], or [CLS] and the distillation token. */
@@ -49,10 +80,10 @@ function leadingMean(scope: Scope, stream: Stream, count: number): Differentiabl
   return { output, backward: (gradient) => spread(scope, stream, equalParts(scope, gradient, count), 0) };
 }
 
-/** The mean of the patch tokens, each weighted by the patches that it stands for. */
+/** The mean of the patch tokens (or of all tokens), each weighted by the patches that it stands for. */
 function patchMean(scope: Scope, stream: Stream): Differentiable {
   const { g, config } = scope;
-  const first = prefixTokens(config);
+  const first = firstPooled(config);
   const total = totalTokens(config);
   const patchesOf = (value: Value) => g.op('Slice', [value, g.ints(first), g.ints(total), g.ints(1)]);
   const patches = patchesOf(byImage(scope, stream.rows, stream.tokens, config.width));
@@ -74,7 +105,7 @@ function weightedMean(scope: Scope, stream: Stream, values: Value, weights: Valu
     output: g.op('Div', [weightedSum(g, values, rows), total]),
     backward: (gradient) => {
       const each = g.op('Unsqueeze', [g.op('Div', [gradient, total]), g.ints(1)]);
-      return spread(scope, stream, g.op('Mul', [weights, each]), prefixTokens(config));
+      return spread(scope, stream, g.op('Mul', [weights, each]), firstPooled(config));
     },
   };
 }

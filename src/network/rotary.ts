@@ -9,9 +9,13 @@ export interface RotaryTables {
 }
 
 /** The tables of {@link rotaryAngles}. */
-export function rotaryTables(g: GraphBuilder, config: VitConfig, theta: number): RotaryTables {
+export function rotaryTables(
+  g: GraphBuilder,
+  config: VitConfig,
+  rope: NonNullable<VitConfig['rope']>,
+): RotaryTables {
   const shape = [totalTokens(config), config.headDim];
-  const table = (of: (angle: number) => number) => Float32Array.from(rotaryAngles(config, theta), of);
+  const table = (of: (angle: number) => number) => Float32Array.from(rotaryAngles(config, rope), of);
   return {
     cosines: g.table('rotary cosines', shape, () => table(Math.cos)),
     sines: g.table('rotary sines', shape, () => table(Math.sin)),

@@ -12,6 +12,7 @@ import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import { fullVariant, readModel, type Tensor, type Variant, type VitConfig } from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
+import { compareWithExpected } from './check-model.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
 import { releasedCriterion } from './criteria/released/criterion.ts';
 import { fitPca } from './criteria/snapvit/evolution/kernels/pca.ts';
@@ -65,6 +66,11 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
   const source = await readModel(files);
+  for (const assumption of source.assumed) report.note(`Assumed: ${assumption}.`);
+  const compared = await compareWithExpected(files, source, (network) =>
+    openNetwork({ device, report }, network),
+  );
+  if (compared !== undefined) report.note(compared);
   const { recipe, criterion } = await resolveRecipe(options, source.config);
   const merged = recipe.merging ? { ...source.config, merging: recipe.merging } : source.config;
   const [correction, path] = [correctionOf(recipe), pathOf(recipe)];
@@ -130,6 +136,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
         seed,
         path: asStoredPath(path.name),
         source: source.digests,
+        ...(source.assumed.length > 0 && { assumed: source.assumed }),
         images: { digest: images.digest, used: images.used, skipped: images.skipped },
       },
       dtype,

@@ -69,13 +69,25 @@ export const VitConfigSchema = z
     }),
     /** A LayerNorm between the embedding and the first block (CLIP). */
     preNorm: z.boolean(),
-    /** Rotary position embedding on the patch tokens (DINOv3), or none. */
-    rope: z.strictObject({ theta: z.number().positive() }).nullable(),
+    /** Rotary position embedding on the patch tokens, or none. Dimensions of a head lie in halves, angles of rows come first. */
+    rope: z
+      .strictObject({
+        /** Base of the periods. */
+        theta: z.number().positive(),
+        /**
+         * Absent: patch centres in [-1, 1], times 2 pi (DINOv3). Else positions count patches from `offset` on (Perception Encoder,
+         * EVA-02); with `patches` as on a grid of that many a side, whatever the input's.
+         */
+        grid: z.strictObject({ offset: z.number(), patches: positive.optional() }).optional(),
+      })
+      .nullable(),
     /**
      * How tokens become one embedding. `cls`: the [CLS] token. `cls-distillation`: mean of [CLS] and the
      * distillation token. `mean`: mean of the patch tokens. `attention`: an attention-pooling head with a learned probe.
      */
     pool: z.enum(['cls', 'cls-distillation', 'mean', 'attention']),
+    /** What `mean` and `attention` read where there are prefix tokens. Absent: the mean patches, the attention pool all. */
+    poolTokens: z.enum(['patches', 'all']).optional(),
     /** Whether the final LayerNorm runs on the tokens (before pooling), on the pooled vector (after), or not at all. */
     finalNorm: z.enum(['before-pool', 'after-pool', 'none']),
     /** Heads and hidden width of the attention-pooling head; null for other pools. */
@@ -109,6 +121,12 @@ export function mergingOf({ merging, prefix }: VitConfig): Merging {
 /** Prefix tokens `P`: [CLS], distillation, registers. */
 export function prefixTokens(config: VitConfig): number {
   return Number(config.prefix.cls) + Number(config.prefix.distillation) + config.prefix.registers;
+}
+
+/** The first token that pooling by `mean` or `attention` reads. */
+export function firstPooled(config: VitConfig): number {
+  const reads = config.poolTokens ?? (config.pool === 'mean' ? 'patches' : 'all');
+  return reads === 'patches' ? prefixTokens(config) : 0;
 }
 
 /** Patch tokens `N`. */

@@ -17,7 +17,9 @@ export function folderFiles(folder: string): ModelFiles {
       } catch (cause) {
         throw new Problem(
           'invalid-config',
-          `The model folder ${folder} cannot be read. Give a folder with config.json and model.safetensors.`,
+          (await isFile(folder))
+            ? `${folder} is a file. Give the folder that it lies in: config.json belongs to a model as much as its weights.`
+            : `The model folder ${folder} cannot be read. Give a folder with config.json and model.safetensors.`,
           {},
           { cause },
         );
@@ -25,6 +27,13 @@ export function folderFiles(folder: string): ModelFiles {
     },
     open: (file) => fileSource(join(folder, file)),
   };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }
 
 /** One read call takes at most 2 GiB less a byte. */

@@ -1,6 +1,7 @@
 export type { Merging, Preprocessing, VitConfig } from './config.ts';
 export {
   ATTENTION_RANGE,
+  firstPooled,
   MergingSchema,
   mergingOf,
   PreprocessingSchema,
@@ -10,6 +11,7 @@ export {
   VitConfigSchema,
 } from './config.ts';
 export { DecodeTimes, decodeCost } from './decode-cost.ts';
+export { type Expected, readExpected } from './expected.ts';
 export { decodeHalf, encodeHalf } from './float16.ts';
 export { elementOf, tensorOf } from './holes.ts';
 export type { DecodeOptions, ExpectedDecode, ImageDecoder } from './image.ts';

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { Problem } from '../problem/index.ts';
 import type { VitConfig } from './config.ts';
 import { VitConfigSchema } from './config.ts';
-import { readConfigJson } from './config-json/index.ts';
+import { type ProcessorFile, readConfigJson } from './config-json/index.ts';
 import { readFamily, SourceTensors, type StoredTensor } from './names/index.ts';
-import { type ByteSource, decodeTensor, readSafetensorsHeader } from './safetensors.ts';
+import { type ByteSource, decodeTensor, readSafetensorsHeader, whatElse } from './safetensors.ts';
 import type { Tensor } from './tensors.ts';
 import { expectedTensors } from './tensors.ts';
 
@@ -25,6 +25,8 @@ export interface SourceModel {
    * line.
    */
   readonly digests: { readonly weights: string; readonly config: string };
+  /** What was taken where the files are silent, one sentence each; empty where they say everything. */
+  readonly assumed: readonly string[];
 }
 
 export interface ReadModelOptions {
@@ -46,11 +48,10 @@ const ShardIndexSchema = z.looseObject({
 export async function readModel(files: ModelFiles, options: ReadModelOptions = {}): Promise<SourceModel> {
   const names = await files.list();
   const configBytes = await readFile(files, names, 'config.json');
-  const processorFile = 'preprocessor_config.json';
-  const processor = names.includes(processorFile)
-    ? parseJson(files.name, processorFile, await readFile(files, names, processorFile))
-    : undefined;
-  const hints = readConfigJson(parseJson(files.name, 'config.json', configBytes), processor);
+  const hints = readConfigJson(
+    parseJson(files.name, 'config.json', configBytes),
+    await readProcessorFile(files, names),
+  );
   const stored = new Map<string, StoredTensor>();
   const digests: string[] = [];
   for (const file of await weightFiles(files, names)) {
@@ -76,7 +77,27 @@ export async function readModel(files: ModelFiles, options: ReadModelOptions = {
       weights: digests.length === 1 ? only : await sha256(new TextEncoder().encode(digests.join('\n'))),
       config: await sha256(configBytes),
     },
+    assumed: hints.assumed,
   };
+}
+
+/**
+ * What the folder says about pictures: `preprocessor_config.json`, or the image part of `processor_config.json`, which is all that
+ * newer versions of transformers write.
+ */
+async function readProcessorFile(
+  files: ModelFiles,
+  names: readonly string[],
+): Promise<ProcessorFile | undefined> {
+  const read = async (file: string) =>
+    names.includes(file) ? parseJson(files.name, file, await readFile(files, names, file)) : undefined;
+  const alone = await read('preprocessor_config.json');
+  if (alone !== undefined) return { file: 'preprocessor_config.json', content: alone };
+  const file = 'processor_config.json';
+  const joint = z.looseObject({ image_processor: z.unknown() }).safeParse(await read(file));
+  return joint.success && joint.data.image_processor
+    ? { file, content: joint.data.image_processor }
+    : undefined;
 }
 
 async function storedTensors(source: ByteSource): Promise<[string, StoredTensor][]> {
@@ -91,7 +112,7 @@ async function storedTensors(source: ByteSource): Promise<[string, StoredTensor]
   ]);
 }
 
-/** The configuration against its schema, and every canonical tensor against the configuration. */
+/** The configuration against its schema, and every canonical tensor against the configuration; weights that are all zero are none. */
 function checked(
   file: string,
   config: VitConfig,
@@ -114,6 +135,13 @@ function checked(
         { tensor: name, expected: shape, found: found?.shape },
       );
     }
+  }
+  const matrices = [...tensors].filter(([name]) => name.startsWith('blocks.') && name.endsWith('.weight'));
+  if (matrices.every(([name, { data }]) => /norm/.test(name) || data.every((value) => value === 0))) {
+    throw new Problem(
+      'invalid-safetensors',
+      `${file}: all matrices of the blocks are zero. The file was laid out but never filled; export or download it again.`,
+    );
   }
   return { config: parsed.data, tensors };
 }
@@ -163,8 +191,12 @@ function parseJson(model: string, file: string, bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw new Problem('invalid-config', `${model}: ${file} is not JSON.`, {}, { cause });
+    throw new Problem('invalid-config', `${model}: ${file} ${notJson(bytes)}`, {}, { cause });
   }
+}
+
+function notJson(bytes: Uint8Array): string {
+  return whatElse(bytes) ?? 'is not JSON.';
 }
 
 async function digest(source: ByteSource): Promise<string> {

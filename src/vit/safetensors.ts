@@ -60,6 +60,22 @@ const EntrySchema = z.strictObject({
 });
 
 /**
+ * What bytes are that stand where a file should: Git LFS's pointer, a web page, a pickle.
+ * @param bytes the first few are enough
+ * @returns a clause and what to do; `undefined` for anything else
+ */
+export function whatElse(bytes: Uint8Array): string | undefined {
+  const start = new TextDecoder('latin1').decode(bytes.subarray(0, 64)).trimStart();
+  if (start.startsWith('version https://git-lfs'))
+    return 'is a pointer of Git LFS in place of the file itself. Fetch the file ("git lfs pull") or download it.';
+  if (/^<(!doctype|html|\?xml)/i.test(start))
+    return 'is a web page, probably an error page that was saved. Download the file again.';
+  if (start.startsWith('PK\x03\x04') || bytes[0] === 0x80)
+    return 'is a PyTorch file (a pickle), which can run code when it is read. Convert it (safetensors.torch.save_file).';
+  return undefined;
+}
+
+/**
  * Reads and checks the header of a safetensors file: every offset inside the file, every size equal to its shape, no
  * overlaps and no holes (the format allows neither).
  * @throws Problem('invalid-safetensors') naming the tensor
@@ -75,6 +91,8 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   if (source.size < 8) return refuse(`the file has ${source.size} bytes, too few for a safetensors file.`);
   const word = await source.read(0, 8);
   const length = Number(new DataView(word.buffer, word.byteOffset, 8).getBigUint64(0, true));
+  const other = 8 + length > source.size && whatElse(await source.read(0, Math.min(64, source.size)));
+  if (other) throw new Problem('invalid-safetensors', `${source.name} ${other}`, { file: source.name });
   if (length > MAX_HEADER_BYTES)
     return refuse(`the header claims ${length} bytes; the format allows ${MAX_HEADER_BYTES}.`);
   if (8 + length > source.size) {

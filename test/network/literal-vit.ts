@@ -347,10 +347,13 @@ function poolTokens(
       rows.reduce((sum, row, t) => sum + ((row[d] ?? 0) * (weights[t] ?? 0)) / total, 0),
     );
   };
+  const reads = config.poolTokens ?? (config.pool === 'mean' ? 'patches' : 'all');
   if (config.pool === 'cls') return tokens[0] ?? new Float64Array(D);
   if (config.pool === 'cls-distillation') return mean(tokens.slice(0, 2), [1, 1]);
-  const first = prefixTokens(config);
+  const first = reads === 'patches' ? prefixTokens(config) : 0;
   if (config.pool === 'mean') return mean(tokens.slice(first), sizes.slice(first));
+  if (first > 0)
+    return poolTokens({ ...config, poolTokens: 'all' }, tokens.slice(first), sizes.slice(first), at);
   const heads = config.attentionPool?.heads ?? 1;
   const C = config.attentionPool?.channels ?? 1;
   const dh = D / heads;
@@ -382,10 +385,14 @@ function rotaryAngles(config: VitConfig): (readonly number[] | null)[] {
   const side = Math.floor(config.imageSize / config.patchSize);
   const angles: (readonly number[] | null)[] = new Array(prefixTokens(config)).fill(null);
   for (let n = 0; n < patchTokens(config); n++) {
-    const centre = [Math.floor(n / side), n % side].map((at) => (2 * (at + 0.5)) / side - 1);
+    const cell = [Math.floor(n / side), n % side];
+    const { offset = 0, patches = side } = rope?.grid ?? {};
+    const centre = cell.map((at) =>
+      rope?.grid ? ((at + offset) / side) * patches : 2 * Math.PI * ((2 * (at + 0.5)) / side - 1),
+    );
     const quarter = config.headDim / 4;
     const frequencies = Array.from({ length: quarter }, (_, k) => (rope?.theta ?? 1) ** (-k / quarter));
-    angles.push(rope ? centre.flatMap((at) => frequencies.map((f) => 2 * Math.PI * at * f)) : null);
+    angles.push(rope ? centre.flatMap((at) => frequencies.map((f) => at * f)) : null);
   }
   return angles;
 }

@@ -14,6 +14,8 @@ const ExpectedSchema = z.object({
   logits: rows.optional(),
   removed: z.object({ heads: rows, channels: rows }),
   pruned: rows,
+  /** The same network at another size of its input. */
+  resized: z.object({ imageSize: z.number(), embedding: rows }).optional(),
 });
 
 /** What the library that saved the network computes with it in float64. */

@@ -21,7 +21,14 @@ function timmConfig(config: VitConfig): unknown {
     architecture: config.architecture,
     num_classes: 0,
     global_pool: 'token',
-    model_args: { img_size: config.imageSize, patch_size: config.patchSize, num_heads: config.heads },
+    model_args: {
+      img_size: config.imageSize,
+      patch_size: config.patchSize,
+      embed_dim: config.width,
+      depth: config.depth,
+      num_heads: config.heads,
+      mlp_ratio: config.channels / config.width,
+    },
     pretrained_cfg: {
       input_size: [3, config.imageSize, config.imageSize],
       crop_pct: cropPct,

@@ -4,7 +4,7 @@ import { expectedTensors } from '../../src/vit/index.ts';
 /** A network small enough for slow references: 3 blocks, 3 heads of 4, width 12, 7 channels, 9 patches. */
 export function tinyConfig(overrides: Partial<VitConfig> = {}): VitConfig {
   return {
-    architecture: 'tiny',
+    architecture: 'vit_tiny_patch16_224',
     imageSize: 12,
     patchSize: 4,
     width: 12,

@@ -26,8 +26,10 @@ describe("timm's config.json", () => {
     const wrong = Object.entries(architectures).filter(([architecture, expected]) => {
       const hints = readConfigJson({ architecture, pretrained_cfg: {} });
       return (
-        (hints.heads ?? expected.width / 64) !== expected.heads ||
-        (hints.activation ?? (expected.gated ? 'silu' : 'gelu')) !== expected.activation ||
+        hints.stated.width !== expected.width ||
+        hints.heads !== expected.heads ||
+        hints.timm?.gated !== expected.gated ||
+        hints.activation !== expected.activation ||
         hints.layerNormEps !== expected.layerNormEps
       );
     });
@@ -41,7 +43,7 @@ describe("timm's config.json", () => {
     num_features: 768,
     global_pool: 'token',
     label_names: ['unknown', 'fields', 'do not matter'],
-    model_args: { img_size: [336, 336], num_heads: 4, global_pool: 'avg', embed_dim: 99 },
+    model_args: { img_size: [336, 336], num_heads: 4, global_pool: 'avg', embed_dim: 96 },
     pretrained_cfg: {
       input_size: [3, 224, 224],
       crop_pct: 0.95,
@@ -53,16 +55,15 @@ describe("timm's config.json", () => {
   };
 
   it('is read field by field, model_args first', () => {
-    expect(readConfigJson(written)).toEqual({
+    const { timm, ...hints } = readConfigJson(written);
+    expect(hints).toEqual({
       naming: 'timm',
       architecture: 'vit_base_patch16_clip_quickgelu_224',
-      family: 'timm',
+      family: 'vit',
       heads: 4,
       imageSize: 336,
       layerNormEps: 1e-5,
       activation: 'quick-gelu',
-      globalPool: 'avg',
-      ropeTheta: undefined,
       preprocessing: {
         cropPct: 0.95,
         cropMode: 'squash',
@@ -70,7 +71,49 @@ describe("timm's config.json", () => {
         mean: [0.1, 0.2, 0.3],
         std: [0.4, 0.5, 0.6],
       },
+      stated: { width: 96, depth: 12, patchSize: 16, channels: 384, registers: 0 },
+      assumed: [],
     });
+    expect(timm).toMatchObject({ pool: 'avg', preNorm: true, positions: 'prefix', rope: null });
+  });
+
+  it("with an architecture alone gets timm's own input and preprocessing, and says so", () => {
+    const hints = readConfigJson({ architecture: 'vit_tiny_patch16_384' });
+    expect(hints).toMatchObject({
+      imageSize: 384,
+      preprocessing: { cropPct: 1, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    });
+    expect(hints.assumed).toHaveLength(6);
+    expect(hints.assumed.join()).toMatch(/crop_pct = 1, timm's own for "vit_tiny_patch16_384"/);
+  });
+
+  // Worked by hand from timm's constructors: the Perception Encoder counts positions from 1 on a grid of 24, columns first.
+  it('tells how rotary positions lie', () => {
+    const rope = (architecture: string) => readConfigJson({ architecture }).timm?.rope;
+    expect(rope('vit_pe_core_tiny_patch16_384')).toEqual({
+      rope: { theta: 10_000, grid: { offset: 1, patches: 24 } },
+      interleaved: true,
+      columnsFirst: true,
+    });
+    expect(rope('vit_base_patch16_dinov3')).toEqual({
+      rope: { theta: 100 },
+      interleaved: false,
+      columnsFirst: false,
+    });
+    expect(rope('vit_tiny_patch16_224')).toBeNull();
+  });
+
+  it.each([
+    ['a name that is none of timm’s', 'vit_of_my_own', /"vit_of_my_own".*which is none of timm's/],
+    ['a learned rotary table', 'vit_small_patch16_rope_mixed_224', /rope_type = "mixed"/],
+    ['RMSNorm', 'aimv2_1b_patch14_224', /norm_layer = "RmsNorm/],
+    ['parallel branches', 'vit_small_patch16_18x2_224', /block_fn = "ParallelThingsBlock"/],
+    ['norms of queries', 'vit_base_patch16_xp_224', /qk_norm|block_fn|norm_layer/],
+    ['a norm inside the MLP', 'eva02_base_patch14_224', /scale_mlp = true/],
+  ])('of an architecture with %s is refused by name', (_, architecture, text) => {
+    expect(() => readConfigJson({ architecture, pretrained_cfg: {} })).toThrow(
+      problem('unsupported-model', text),
+    );
   });
 
   it('of the early kind has everything at the top', () => {
@@ -93,6 +136,22 @@ describe("timm's config.json", () => {
       /hamming/,
     ],
     ['borders', { pretrained_cfg: { crop_mode: 'border' } }, 'invalid-config', /border.*center and squash/],
+    ['an argument nobody knows', { model_args: { warp: 2 } }, 'unsupported-model', /model_args\.warp = 2/],
+    ['arguments of loading', { model_args: { distilled: true } }, 'unsupported-model', /distilled/],
+    [
+      'another pool',
+      { model_args: { global_pool: 'max' } },
+      'unsupported-model',
+      /"max".*"token", "avg", "map"/,
+    ],
+    ['four channels', { model_args: { in_chans: 4 } }, 'unsupported-model', /in_chans = 4.*; 3 can/],
+    ['a billion blocks', { model_args: { depth: 1e9 } }, 'invalid-config', /model_args\.depth = 1000000000/],
+    ['-1 blocks', { model_args: { depth: -1 } }, 'invalid-config', /model_args\.depth = -1/],
+    ['one and a half blocks', { model_args: { depth: 1.5 } }, 'invalid-config', /model_args\.depth = 1\.5/],
+    ['patches of nothing', { model_args: { patch_size: 0 } }, 'invalid-config', /model_args\.patch_size = 0/],
+    ['an endless MLP', { model_args: { mlp_ratio: 1e308 } }, 'invalid-config', /model_args\.mlp_ratio/],
+    ['an endless input', { model_args: { img_size: 1e9 } }, 'invalid-config', /model_args\.img_size/],
+    ['a crop of more than all', { pretrained_cfg: { crop_pct: 1.5 } }, 'invalid-config', /crop_pct/],
     ['another activation', { model_args: { act_layer: 'relu' } }, 'unsupported-model', /relu.*quick_gelu/],
     ['a text as mean', { pretrained_cfg: { mean: 'imagenet' } }, 'invalid-config', /pretrained_cfg\.mean/],
     ['half a head', { model_args: { num_heads: 2.5 } }, 'invalid-config', /model_args\.num_heads/],
@@ -104,6 +163,10 @@ describe("timm's config.json", () => {
 describe("transformers' config.json", () => {
   it.each([
     ['vit', 12, 1e-12, 'gelu', 224],
+    ['vit_msn', 12, 1e-6, 'gelu', 224],
+    ['vit_mae', 12, 1e-12, 'gelu', 224],
+    ['ijepa', 12, 1e-12, 'gelu', 224],
+    ['metaclip_2', 12, 1e-5, 'quick-gelu', 224],
     ['deit', 12, 1e-12, 'gelu', 224],
     ['dinov2', 12, 1e-6, 'gelu', 224],
     ['dinov3_vit', 6, 1e-5, 'gelu', 224],
@@ -115,6 +178,18 @@ describe("transformers' config.json", () => {
     (model_type, heads, layerNormEps, activation, imageSize) => {
       const hints = readConfigJson({ model_type });
       expect(hints).toMatchObject({ naming: 'transformers', heads, layerNormEps, activation, imageSize });
+      // Nothing of it in silence.
+      for (const field of [
+        'num_attention_heads',
+        'layer_norm_eps',
+        'hidden_act',
+        'image_size',
+        'preprocessing',
+      ])
+        expect(
+          hints.assumed.some((one) => one.startsWith(`${field} = `)),
+          field,
+        ).toBe(true);
     },
   );
 
@@ -131,6 +206,37 @@ describe("transformers' config.json", () => {
     ['nothing', null, 'invalid-config', /neither/],
     ['heads', { model_type: 'vit', num_attention_heads: 'many' }, 'invalid-config', /num_attention_heads/],
     ['the activation', { model_type: 'vit', hidden_act: 'relu' }, 'unsupported-model', /relu/],
+    [
+      'a known field',
+      { model_type: 'vit', attention_window: 7 },
+      'unsupported-model',
+      /attention_window = 7/,
+    ],
+    [
+      'three channels',
+      { model_type: 'vit', num_channels: 1 },
+      'unsupported-model',
+      /num_channels = 1.*; 3 can/,
+    ],
+    [
+      'that it pools',
+      { model_type: 'siglip', vision_config: { vision_use_head: false } },
+      'unsupported-model',
+      /vision_use_head = false/,
+    ],
+    [
+      'that all heads are there',
+      { model_type: 'vit', pruned_heads: { 0: [1] } },
+      'unsupported-model',
+      /pruned/,
+    ],
+    [
+      'a possible depth',
+      { model_type: 'vit', num_hidden_layers: 1e9 },
+      'invalid-config',
+      /num_hidden_layers/,
+    ],
+    ['a possible patch', { model_type: 'vit', patch_size: 0 }, 'invalid-config', /patch_size/],
   ])('that does not say %s gets a clear problem', (_, config, code, text) => {
     expect(() => readConfigJson(config)).toThrow(problem(code, text));
   });
@@ -138,7 +244,10 @@ describe("transformers' config.json", () => {
 
 describe("transformers' preprocessor_config.json", () => {
   const read = (processor: unknown, model_type = 'vit') => {
-    const { imageSize, preprocessing } = readConfigJson({ model_type, image_size: 518 }, processor);
+    const { imageSize, preprocessing } = readConfigJson(
+      { model_type, image_size: 518 },
+      processor === undefined ? undefined : { file: 'preprocessor_config.json', content: processor },
+    );
     const { cropPct, cropMode, interpolation, mean, std } = preprocessing;
     return { imageSize, resized: Math.round(imageSize ?? 0) / cropPct, cropMode, interpolation, mean, std };
   };
@@ -245,5 +354,20 @@ describe("transformers' preprocessor_config.json", () => {
     ['a list', [], /preprocessor_config\.json/],
   ])('that asks for %s gets a clear problem', (_, processor, text) => {
     expect(() => read(processor)).toThrow(problem('invalid-config', text));
+  });
+
+  const cut = { do_center_crop: true, size: { shortest_edge: 224 } };
+  it.each([
+    ['no resizing', { size: 224, do_resize: false }, /do_resize = false/],
+    ['a crop above the size', { ...cut, crop_size: 256 }, /crop_size = 256 above size = 224/],
+    [
+      'rectangles',
+      { do_center_crop: false, size: { shortest_edge: 224 } },
+      /shortest_edge = 224 without a centre crop/,
+    ],
+    ['borders', { size: 224, do_pad: true }, /do_pad = true/],
+    ['something new', { size: 224, sharpen: 2 }, /sharpen = 2/],
+  ])('that asks for %s is refused by name', (_, processor, text) => {
+    expect(() => read(processor)).toThrow(problem('unsupported-model', text));
   });
 });

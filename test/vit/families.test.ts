@@ -57,6 +57,19 @@ describe.each(networks)('a network saved as $name', ({ name, expected }) => {
   });
 });
 
+describe('at another size of its input', () => {
+  it.each(networks.flatMap(({ name, expected: { resized } }) => (resized ? [{ name, resized }] : [])))(
+    '$name embeds as the library that saved it',
+    async ({ name, resized: { imageSize, embedding } }) => {
+      const { config, tensors } = await readModel(folderFiles(join(FIXTURE_FAMILIES, name)), { imageSize });
+      const engine = await createAnalysis({ device: 'cpu', config, tensors, workers: 1 });
+      const found = await engine.embed(fixturePixels(imageSize), IMAGES);
+      await engine.dispose();
+      expect(relativeError(found, embedding.flat())).toBeLessThan(TOLERANCE);
+    },
+  );
+});
+
 describe("a network's own head", () => {
   it.each(networks.filter(({ expected }) => expected.logits))(
     'is read: $name',

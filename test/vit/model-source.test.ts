@@ -48,6 +48,11 @@ describe('reading a model', () => {
   beforeEach(async () => {
     ({ files, tensors } = await tinyFiles());
   });
+  /** Other arguments of the network in config.json. */
+  const change = (args: Record<string, unknown>) => {
+    const given = JSON.parse(new TextDecoder().decode(files['config.json']));
+    files['config.json'] = encode({ ...given, model_args: { ...given.model_args, ...args } });
+  };
   const spoil = (change: (tensors: Map<string, Tensor>) => void) => {
     change(tensors);
     files['model.safetensors'] = encodeSafetensors(tensors);
@@ -139,23 +144,21 @@ describe('reading a model', () => {
     'names the tensor %s when it is missing in one block or altogether',
     async (name) => {
       const outcome = await spoil((all) => all.delete(name)).catch((error: unknown) => error);
-      if (name === 'cls_token') {
-        // Without [CLS] this is another network, whose position table then has a row too many.
-        expect(outcome).toMatchObject(
-          code('tensor-mismatch', /"pos_embed" has 10 rows, which is no square grid/),
-        );
-      } else {
-        expect(outcome).toMatchObject(
-          code('tensor-mismatch', new RegExp(`no tensor "${name.replaceAll('.', '\\.')}"`)),
-        );
-      }
+      expect(outcome).toMatchObject(
+        code('tensor-mismatch', new RegExp(`no tensor "${name.replaceAll('.', '\\.')}"`)),
+      );
     },
   );
 
-  it('takes missing biases of a whole network as zero', async () => {
-    const model = await spoil((all) => {
+  it('takes missing biases of a whole network as zero where the configuration says so', async () => {
+    const without = (all: Map<string, Tensor>) => {
       for (const block of [0, 1, 2]) all.delete(`blocks.${block}.attn.qkv.bias`);
-    });
+    };
+    await expect(spoil(without)).rejects.toMatchObject(
+      code('tensor-mismatch', /qkv_bias = true.*"blocks\.0\.attn\.qkv\.bias"/),
+    );
+    change({ qkv_bias: false });
+    const model = await spoil(without);
     expect(model.tensors.get('blocks.1.attn.qkv.bias')?.data).toEqual(new Float32Array(36));
   });
 
@@ -181,19 +184,70 @@ describe('reading a model', () => {
   });
 
   it('refuses a number of heads that the width cannot be shared by', async () => {
-    files['config.json'] = encode({
-      architecture: 'vit_x',
-      model_args: { num_heads: 5 },
-      pretrained_cfg: {},
-    });
+    change({ num_heads: 5 });
     await expect(readModel(inMemory(files))).rejects.toMatchObject(
       code('invalid-config', /width 12 .* 5 heads/),
     );
   });
 
-  it('says how to name the heads of an unknown architecture', async () => {
+  it.each([
+    ['depth', 2, /number of blocks .* is 2; the tensors show 3/],
+    ['embed_dim', 24, /width of the stream .* is 24; the tensors show 12/],
+    ['patch_size', 8, /side of a patch .* is 8; the tensors show 4/],
+    ['mlp_ratio', 4, /hidden width of the MLP .* is 48; the tensors show 7/],
+    ['reg_tokens', 2, /"reg_token"/],
+    ['final_norm', false, /no last norm.*it has one/],
+    ['pre_norm', true, /"norm_pre\.weight"/],
+    ['init_values', 1e-5, /"blocks\.0\.ls1\.gamma"/],
+  ])(
+    'names the contradiction when the configuration has another %s than the tensors',
+    async (name, value, text) => {
+      change({ [name]: value });
+      await expect(readModel(inMemory(files))).rejects.toMatchObject(code('tensor-mismatch', text));
+    },
+  );
+
+  it('refuses the name of an architecture that nobody knows', async () => {
     files['config.json'] = encode({ architecture: 'vit_of_my_own', pretrained_cfg: {} });
-    await expect(readModel(inMemory(files))).rejects.toMatchObject(code('invalid-config', /"num_heads"/));
+    await expect(readModel(inMemory(files))).rejects.toMatchObject(
+      code('unsupported-model', /"vit_of_my_own".*"model_args"/),
+    );
+  });
+
+  it.each(['_orig_mod.', 'module.', 'model.', 'module._orig_mod.', 'model.module.'])(
+    'takes names that all begin with %s',
+    async (prefix) => {
+      const wrapped = new Map([...tensors].map(([name, tensor]) => [prefix + name, tensor]));
+      files['model.safetensors'] = encodeSafetensors(wrapped);
+      expect(new Map((await readModel(inMemory(files))).tensors)).toEqual(canonical);
+    },
+  );
+
+  it('refuses weights that are all zero', async () => {
+    const empty = spoil((all) => {
+      for (const { data } of all.values()) data.fill(0);
+    });
+    await expect(empty).rejects.toMatchObject(code('invalid-safetensors', /matrices .* are zero/));
+  });
+
+  const POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 22883000\n';
+  it.each([
+    ['model.safetensors', POINTER, 'invalid-safetensors', /is a pointer of Git LFS/],
+    ['config.json', POINTER, 'invalid-config', /config\.json is a pointer of Git LFS/],
+    ['model.safetensors', '<!DOCTYPE html><title>Not found</title>', 'invalid-safetensors', /is a web page/],
+    ['model.safetensors', 'PK\x03\x04 and more', 'invalid-safetensors', /is a PyTorch file/],
+  ])('says what stands in place of %s: %s', async (file, text, problem, words) => {
+    files[file] = new TextEncoder().encode(text);
+    await expect(readModel(inMemory(files))).rejects.toMatchObject(code(problem, words));
+  });
+
+  it('says what it assumed where the files are silent', async () => {
+    expect((await readModel(inMemory(files))).assumed).toEqual([]);
+    const { pretrained_cfg: _, ...silent } = JSON.parse(new TextDecoder().decode(files['config.json']));
+    files['config.json'] = encode(silent);
+    const { assumed, config: found } = await readModel(inMemory(files));
+    expect(assumed.join()).toMatch(/crop_pct = 0\.9, timm's own for "vit_tiny_patch16_224"/);
+    expect(found.preprocessing.cropPct).toBe(0.9);
   });
 
   it('lists what is known when the names of the tensors are not', async () => {
@@ -202,7 +256,7 @@ describe('reading a model', () => {
     );
     const refusal = code(
       'unsupported-model',
-      /conv1\.weight.*Vision Transformer \(timm\), DINOv3 \(timm\), ViT \(transformers\)/,
+      /conv1\.weight.*Vision Transformer \(timm\), EVA, DINOv3, Perception Encoder \(timm\), ViT, MSN, MAE \(transformers\)/,
     );
     await expect(readModel(inMemory(files))).rejects.toMatchObject(refusal);
   });
@@ -230,6 +284,14 @@ describe('a folder of model files', () => {
     expect(model.digests).toEqual((await readModel(inMemory(files))).digests);
   });
 
+  it('may not be one of its files', async () => {
+    const path = join(folder, 'model.safetensors');
+    await writeFile(path, 'abc');
+    await expect(readModel(folderFiles(path))).rejects.toMatchObject(
+      code('invalid-config', /model\.safetensors is a file\. Give the folder/),
+    );
+  });
+
   it('that is not there gets a clear problem', async () => {
     const missing = readModel(folderFiles(join(folder, 'nowhere')));
     await expect(missing).rejects.toMatchObject(code('invalid-config', /nowhere cannot be read/));
@@ -243,5 +305,48 @@ describe('a folder of model files', () => {
     expect(await source.sha256?.()).toBe(createHash('sha256').update('abcdefghij').digest('hex'));
     await writeFile(path, 'abc');
     await expect(source.read(2, 5)).rejects.toMatchObject(code('invalid-safetensors', /truncated/));
+  });
+});
+
+describe("transformers' files about pictures", () => {
+  const image = {
+    do_resize: true,
+    size: { height: 16, width: 16 },
+    resample: 2,
+    do_normalize: true,
+    do_rescale: true,
+  };
+  const stats = { image_mean: [0.1, 0.2, 0.3], image_std: [0.4, 0.4, 0.4] };
+  const siglip = async (files: Record<string, unknown>) => {
+    const golden = folderFiles(join(import.meta.dirname, '../fixtures/families/transformers-siglip-vision'));
+    const given = Object.entries(files).map(([name, content]): [string, Uint8Array] => [
+      name,
+      encode(content),
+    ]);
+    const own = new Map(given);
+    return await readModel({
+      name: 'siglip',
+      list: async () => ['config.json', 'model.safetensors', ...own.keys()],
+      open: async (file) => {
+        const bytes = own.get(file);
+        return bytes ? memorySource(file, bytes) : await golden.open(file);
+      },
+    });
+  };
+
+  it('are processor_config.json where transformers 5 wrote them', async () => {
+    const joint = { processor_class: 'SiglipProcessor', image_processor: { ...image, ...stats } };
+    const { config: found, assumed } = await siglip({ 'processor_config.json': joint });
+    expect(found.preprocessing).toMatchObject({
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.4, 0.4],
+      interpolation: 'bilinear',
+    });
+    expect(assumed.filter((one) => /preprocessing|image_mean/.test(one))).toEqual([]);
+  });
+
+  it('are missed with a word where neither is there', async () => {
+    const { assumed } = await siglip({});
+    expect(assumed.join()).toMatch(/preprocessing = mean 0\.5\/0\.5\/0\.5.*no preprocessor_config\.json/);
   });
 });

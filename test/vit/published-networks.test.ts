@@ -3,6 +3,7 @@ import { readConfigJson } from '../../src/vit/config-json/index.ts';
 import { expectedTensors } from '../../src/vit/index.ts';
 import { readFamily } from '../../src/vit/names/index.ts';
 import {
+  processorFile,
   publishedNetworks,
   publishedTensors,
   resolvePublished,
@@ -41,7 +42,8 @@ describe.each(publishedNetworks())('$name', (network) => {
   it('loads: every tensor is found in its place, and none is left over', async () => {
     // All blocks have the same tensors (the script that lists them checks it); one of them is read.
     const shapes = publishedTensors(network, 1);
-    const hints = readConfigJson(network.config, network.processor);
+    const all = readConfigJson(network.config, processorFile(network.processor));
+    const hints = { ...all, stated: { ...all.stated, depth: 1 } };
     const { config, tensors } = await readFamily(network.name, zeros(network.name, shapes), hints);
     expect(config).toEqual({ ...resolvePublished(network).config, depth: 1 });
     const found = [...tensors].map(([name, { shape, data }]) => [name, shape, data.length]);

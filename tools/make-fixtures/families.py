@@ -1,6 +1,6 @@
 """Tiny random-weight networks of every family, saved by timm and transformers, with their float64 embeddings.
 
-Usage: families.py FOLDER
+Usage: families.py FOLDER [NAME ...]: all of them, or those of the given names
 """
 
 import copy
@@ -22,6 +22,8 @@ HEAD_DIM = WIDTH // HEADS
 REMOVED_HEADS = [[1], [0]]
 REMOVED_CHANNELS = [[0, 5, 6, 11], [3, 20]]
 IMAGES = 2
+RESIZED = 24
+WANTED = set(sys.argv[2:])
 
 
 def pixels(size):
@@ -63,9 +65,13 @@ def rounded(embedding):
     return [[float(f'{value:.9g}') for value in row] for row in embedding.tolist()]
 
 
-def finish(folder, model, layers, embed, size, extra):
-    """Writes expected.json: the model is not fit for use afterwards."""
+def finish(folder, model, layers, embed, size, extra, resized=None):
+    """Writes expected.json: the model is not fit for use afterwards. resized: the same network for inputs of RESIZED, and its embed."""
     model.double()
+    if resized:
+        network, embed_resized = resized(copy.deepcopy(model))
+        with torch.no_grad():
+            extra = {**extra, 'resized': {'imageSize': RESIZED, 'embedding': rounded(embed_resized(network, pixels(RESIZED)))}}
     with torch.no_grad():
         whole = embed(model, pixels(size))
         remove_units(layers(model))
@@ -80,7 +86,9 @@ def finish(folder, model, layers, embed, size, extra):
     (folder / 'expected.json').write_text(json.dumps(expected) + '\n')
 
 
-def timm_case(root, name, architecture, dtype=torch.float16, size=IMAGE, **arguments):
+def timm_case(root, name, architecture, dtype=torch.float16, size=IMAGE, twice=False, **arguments):
+    if WANTED and f'timm-{name}' not in WANTED:
+        return
     arguments = {'img_size': IMAGE, 'patch_size': PATCH, 'embed_dim': WIDTH, 'depth': DEPTH, 'num_heads': HEADS, **arguments}
     folder = root / f'timm-{name}'
     model = randomise(timm.create_model(architecture, **arguments), folder.name, dtype)
@@ -101,7 +109,11 @@ def timm_case(root, name, architecture, dtype=torch.float16, size=IMAGE, **argum
     if model.num_classes > 0 and not hasattr(model, 'head_dist'):
         with torch.no_grad():
             extra['logits'] = rounded(model.double()(pixels(size)))
-    finish(folder, model, layers, embed, size, extra)
+    def resized(network):
+        network.set_input_size(img_size=(RESIZED, RESIZED))
+        return network, embed
+
+    finish(folder, model, layers, embed, size, extra, resized if twice else None)
 
 
 def timm_cases(root):
@@ -122,15 +134,29 @@ def timm_cases(root):
     timm_case(root, 'siglip2-tanh', 'vit_so400m_patch16_siglip_256.v2_webli', num_classes=0, mlp_ratio=2)
     timm_case(root, 'siglip-mean', 'vit_base_patch16_siglip_gap_224', num_classes=0, mlp_ratio=2)
     timm_case(root, 'clip-quickgelu', 'vit_base_patch16_clip_quickgelu_224', num_classes=0, mlp_ratio=2)
+    timm_case(root, 'rope', 'vit_small_patch16_rope_224', num_classes=0, mlp_ratio=2, twice=True)
+    timm_case(root, 'rope-ape', 'vit_small_patch16_rope_ape_224', num_classes=CLASSES, mlp_ratio=2, twice=True)
+    timm_case(root, 'pe-core', 'vit_pe_core_base_patch16_224', num_classes=0, mlp_ratio=2, twice=True)
+    timm_case(root, 'pe-lang', 'vit_pe_lang_large_patch14_448', num_classes=0, mlp_ratio=2, twice=True)
+    timm_case(root, 'pe-spatial', 'vit_pe_spatial_tiny_patch16_512', num_classes=0, mlp_ratio=2, twice=True)
+    timm_case(root, 'eva', 'eva_large_patch14_196', num_classes=CLASSES, mlp_ratio=2, twice=True)
+    timm_case(root, 'eva02', 'eva02_tiny_patch14_224', num_classes=0, twice=True)
+    timm_case(root, 'map-registers', 'vit_base_patch16_siglip_224', num_classes=0, mlp_ratio=2, reg_tokens=3, twice=True)
+    timm_case(root, 'mean-of-all', 'vit_tiny_patch16_224', num_classes=0, mlp_ratio=2, global_pool='avg',
+              pool_include_prefix=True, twice=True)
 
 
-def transformers_case(root, name, model, layers, embed, processor, dtype=torch.float16, size=IMAGE, extra=None):
+def transformers_case(root, name, model, layers, embed, processor, dtype=torch.float16, size=IMAGE, extra=None,
+                      resized=None):
+    if WANTED and f'transformers-{name}' not in WANTED:
+        return
     folder = root / f'transformers-{name}'
     randomise(model, folder.name, dtype)
     # A copy: buffers of the model itself (rotary frequencies) stay exact, as they are when such a file is loaded.
     copy.deepcopy(model).to(dtype).save_pretrained(folder)
     processor.save_pretrained(folder)
-    finish(folder, model, layers, embed, size, {'imageSize': size, **(extra or {})})
+    again = (lambda network: (network, resized)) if resized else None
+    finish(folder, model, layers, embed, size, {'imageSize': size, **(extra or {})}, again)
 
 
 def transformers_cases(root):
@@ -193,6 +219,14 @@ def transformers_cases(root):
         lambda m, x: m(x).pooler_output,
         t.BitImageProcessor(**cropped),
     )
+    larger = t.Dinov2WithRegistersConfig(**(dinov2 | {'image_size': 40}), num_register_tokens=4)
+    transformers_case(
+        root, 'dinov2-registers-shrunk', t.Dinov2WithRegistersModel(larger),
+        lambda m: dinov2_layers(m.encoder, 'fc2'),
+        lambda m, x: m(x).pooler_output,
+        t.BitImageProcessor(**cropped),
+        resized=lambda m, x: m(x).pooler_output,
+    )
     transformers_case(
         root, 'dinov2-swiglu', t.Dinov2Model(t.Dinov2Config(**dinov2, use_swiglu_ffn=True)),
         lambda m: dinov2_layers(m.encoder, 'weights_out'),
@@ -248,10 +282,59 @@ def transformers_cases(root):
     )
 
 
+def more_transformers_cases(root):
+    """The encoder of ViT under other names, and MetaCLIP 2."""
+    t = transformers
+    common = {
+        'hidden_size': WIDTH, 'num_hidden_layers': DEPTH, 'num_attention_heads': HEADS, 'intermediate_size': 2 * WIDTH,
+        'image_size': IMAGE, 'patch_size': PATCH,
+    }
+    square = {'height': IMAGE, 'width': IMAGE}
+    processor = t.ViTImageProcessor(size=square, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+
+    def vit_layers(m):
+        return [(layer.attention.output.dense, layer.output.dense) for layer in m.encoder.layer]
+
+    def first(m, x):
+        return m(x, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+
+    def mean(m, x):
+        return m(x, interpolate_pos_encoding=True).last_hidden_state.mean(1)
+
+    transformers_case(
+        root, 'vit-msn', t.ViTMSNModel(t.ViTMSNConfig(**common, attn_implementation='eager')), vit_layers, first, processor, resized=first)
+    transformers_case(
+        root, 'ijepa', t.IJepaModel(t.IJepaConfig(**common, attn_implementation='eager')), vit_layers, mean, processor, resized=mean)
+
+    def unmasked(m, x):
+        m.config.mask_ratio = 0
+        return first(m, x)
+
+    transformers_case(
+        root, 'vit-mae', t.ViTMAEForPreTraining(t.ViTMAEConfig(
+            **common, decoder_hidden_size=8, decoder_num_hidden_layers=1, decoder_num_attention_heads=1,
+            decoder_intermediate_size=8, attn_implementation='eager')),
+        lambda m: vit_layers(m.vit), lambda m, x: unmasked(m.vit, x), processor, resized=lambda m, x: unmasked(m.vit, x))
+
+    text = {'vocab_size': 7, 'hidden_size': 8, 'intermediate_size': 8, 'num_hidden_layers': 1, 'num_attention_heads': 1,
+            'max_position_embeddings': 4, 'bos_token_id': 0, 'eos_token_id': 1, 'pad_token_id': 1}
+
+    def features(m, x):
+        return m.get_image_features(x, interpolate_pos_encoding=True)
+
+    transformers_case(
+        root, 'metaclip-2',
+        t.MetaClip2Model(t.MetaClip2Config(text_config=text, vision_config=common, projection_dim=20, attn_implementation='eager')),
+        lambda m: [(layer.self_attn.out_proj, layer.mlp.fc2) for layer in m.vision_model.encoder.layers],
+        features, t.CLIPImageProcessor(size={'shortest_edge': IMAGE}, crop_size=square), resized=features)
+
+
 if __name__ == '__main__':
     target = Path(sys.argv[1])
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    if not WANTED:
+        shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     timm_cases(target)
     transformers_cases(target)
+    more_transformers_cases(target)

@@ -54,7 +54,12 @@ export type Shapes = ReadonlyMap<string, readonly number[]>;
 /** @throws Problem of the reader, or RangeError where no family fits */
 export function resolvePublished(network: Published): Resolved {
   const { name, config, processor } = network;
-  return resolve(zeros(name, publishedTensors(network)), readConfigJson(config, processor));
+  return resolve(zeros(name, publishedTensors(network)), readConfigJson(config, processorFile(processor)));
+}
+
+/** As a file beside the weights. */
+export function processorFile(content: unknown): { file: string; content: unknown } | undefined {
+  return content === undefined ? undefined : { file: 'preprocessor_config.json', content };
 }
 
 /** Tensors of these shapes that are zero. */
@@ -81,7 +86,7 @@ export async function goldenNetworks(): Promise<{ name: string; naming: string; 
       const shapes = new Map([...entries].map(([tensor, { shape }]) => [tensor, shape]));
       const processor = 'preprocessor_config.json';
       const own = (await files.list()).includes(processor) ? await json(processor) : undefined;
-      const hints = readConfigJson(await json('config.json'), own);
+      const hints = readConfigJson(await json('config.json'), processorFile(own));
       return { name, naming: hints.naming, resolved: resolve(zeros(name, shapes), hints) };
     }),
   );
@@ -92,7 +97,7 @@ function resolve(tensors: SourceTensors, hints: ConfigHints): Resolved {
     const source = tensors.below(family.prefixes, family.landmark);
     if (!source.has(family.landmark) || !family.matches(source, hints)) continue;
     const config = family.config(source, hints);
-    const names = family.names(source, config);
+    const names = family.names(source, config, hints);
     const block = names.block(0);
     const rows = names.positions ? (source.shape(names.positions.table).at(-2) ?? 0) : 0;
     const structure = {

@@ -23,7 +23,7 @@ export function halfBlockGraph(
     g.output('activations', hiddenChannels(scope, rows, block).activations, 'float', ['rows', 'features']);
     return g;
   }
-  const rotary = config.rope ? { rotary: rotaryTables(g, config, config.rope.theta) } : {};
+  const rotary = config.rope ? { rotary: rotaryTables(g, config, config.rope) } : {};
   const sizes = sized
     ? g.op('Reshape', [g.input('sizes', 'float', ['images', 'tokens']), g.ints(-1, 1)])
     : undefined;

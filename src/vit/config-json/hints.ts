@@ -2,27 +2,90 @@ import { z } from 'zod';
 import { Problem } from '../../problem/index.ts';
 import type { VitConfig } from '../config.ts';
 
-/** What a configuration says; dimensions that the tensors show are read off the tensors instead. */
+/** What a configuration says. Dimensions are read off the tensors; what the file states about them is compared. */
 export interface ConfigHints {
   readonly naming: 'timm' | 'transformers';
   readonly architecture: string;
-  /** transformers' `model_type`; `timm` otherwise. */
+  /** transformers' `model_type`; timm's class (`vit`, `eva`) otherwise. */
   readonly family: string;
-  readonly heads: number | undefined;
-  readonly imageSize: number | undefined;
-  readonly layerNormEps: number | undefined;
-  readonly activation: VitConfig['activation'] | undefined;
-  readonly globalPool: string | undefined;
-  /** Base of the rotary periods. */
-  readonly ropeTheta: number | undefined;
+  readonly heads: number;
+  readonly imageSize: number;
+  readonly layerNormEps: number;
+  readonly activation: VitConfig['activation'];
   readonly preprocessing: VitConfig['preprocessing'];
+  /** What the tensors must show. */
+  readonly stated: Stated;
+  /** What the files are silent about, and what was taken in its place: `crop_pct = 0.9, timm's own for …`. */
+  readonly assumed: readonly string[];
+  /** Base of the rotary periods, in transformers' naming. */
+  readonly ropeTheta?: number;
+  readonly timm?: TimmNetwork;
 }
 
+/** Sizes that a configuration gives and tensors show, too. */
+export interface Stated {
+  readonly width?: number | undefined;
+  readonly depth?: number | undefined;
+  readonly patchSize?: number | undefined;
+  readonly channels?: number | undefined;
+  readonly registers?: number | undefined;
+  readonly gated?: boolean | undefined;
+}
+
+/** What the arguments of a timm network say and its tensors do not. */
+export interface TimmNetwork {
+  readonly cls: boolean;
+  readonly registers: number;
+  readonly distilled: boolean;
+  readonly pool: 'token' | 'avg' | 'map';
+  readonly poolHeads: number;
+  /** Whether pooling reads prefix tokens, too. */
+  readonly poolsPrefix: boolean;
+  readonly preNorm: boolean;
+  /** Whether there is a last norm at all. */
+  readonly finalNorm: boolean;
+  readonly gated: boolean;
+  readonly queryBias: boolean;
+  readonly layerScale: boolean;
+  /** Rows of the table of positions: for the patches alone, or for prefix tokens, too; null without a table. */
+  readonly positions: 'patches' | 'prefix' | null;
+  /** Whether timm would resample that table in another way than all others. */
+  readonly ownResampling: boolean;
+  readonly rope: TimmRotary | null;
+}
+
+export interface TimmRotary {
+  readonly rope: NonNullable<VitConfig['rope']>;
+  /** Dimensions lie in pairs beside each other, not in halves. */
+  readonly interleaved: boolean;
+  /** The first half of the angles is of columns. */
+  readonly columnsFirst: boolean;
+}
+
+/** A number, or one for each axis. */
+export type Bounded = number | number[];
+
+const whole = (most: number) => z.number().int().positive().max(most);
+/** What fields of a configuration may be, before anything is allocated. As in `VitConfigSchema`. */
+export const bounds = {
+  imageSize: whole(4096),
+  patchSize: whole(256),
+  patches: whole(4096),
+  width: whole(16384),
+  depth: whole(256),
+  heads: whole(256),
+  channels: whole(65536),
+  registers: z.number().int().min(0).max(64),
+  mlpRatio: z.number().positive().max(64),
+  eps: z.number().positive().max(0.1),
+  theta: z.number().min(1).max(1e9),
+} as const;
+
 export const triple = z.tuple([z.number(), z.number(), z.number()]);
-export const sides = z.union([z.number(), z.array(z.number()).min(1).max(3)]);
+export const sides = (one: z.ZodNumber) => z.union([one, z.array(one).min(1).max(3)]);
 
 /** The side of a square. @throws Problem('invalid-config') for a rectangle */
-export function side(name: string, value: number | number[] | undefined): number | undefined {
+export function side(name: string, value: Bounded | undefined): number | undefined {
   const all = Array.isArray(value) ? value : value === undefined ? [] : [value];
   if (all.some((one) => one !== all[0])) {
     throw new Problem(
@@ -34,10 +97,8 @@ export function side(name: string, value: number | number[] | undefined): number
 }
 
 /** @throws Problem('unsupported-model') for an activation that the engines do not have */
-export function activation(name: string | undefined): VitConfig['activation'] | undefined {
+export function activation(name: string): VitConfig['activation'] {
   switch (name) {
-    case undefined:
-      return undefined;
     case 'gelu':
       return 'gelu';
     case 'gelu_tanh':

@@ -1,15 +1,17 @@
 import { Problem } from '../../problem/index.ts';
 import type { ConfigHints } from './hints.ts';
+import type { ProcessorFile } from './processor.ts';
 import { readTimmConfig } from './timm.ts';
 import { readTransformersConfig } from './transformers.ts';
 
-export type { ConfigHints } from './hints.ts';
+export type { ConfigHints, TimmNetwork } from './hints.ts';
+export type { ProcessorFile } from './processor.ts';
 
 /**
- * Reads a model's `config.json` (and `preprocessor_config.json`, if there is one), as timm or transformers wrote it.
+ * Reads a model's `config.json` (and the file about pictures, if there is one), as timm or transformers wrote it.
  * @throws Problem('invalid-config') saying what is missing, ('unsupported-model')
  */
-export function readConfigJson(config: unknown, processor?: unknown): ConfigHints {
+export function readConfigJson(config: unknown, processor?: ProcessorFile): ConfigHints {
   const document = typeof config === 'object' && config !== null ? config : {};
   // transformers' wrapper around timm writes both; the tensors then have timm's names.
   if ('architecture' in document) return readTimmConfig(config);

@@ -15,7 +15,7 @@ export interface Family {
   readonly landmark: string;
   matches(source: SourceTensors, hints: ConfigHints): boolean;
   config(source: SourceTensors, hints: ConfigHints): VitConfig;
-  names(source: SourceTensors, config: VitConfig): NetworkNames;
+  names(source: SourceTensors, config: VitConfig, hints: ConfigHints): NetworkNames;
   /** Tensors of the network that the embedding does not depend on. */
   readonly unused: RegExp;
 }
@@ -30,7 +30,8 @@ export function baseConfig(
   }: { readonly patch: readonly number[]; readonly depth: number; readonly channels: number },
 ): VitConfig {
   const [width = 0, , patchSize = 0] = patch;
-  const heads = hints.heads ?? impliedHeads(hints.architecture, width);
+  refuseContradictions(hints, { width, patchSize, depth, channels });
+  const { heads } = hints;
   if (width % heads !== 0) {
     throw new Problem(
       'invalid-config',
@@ -40,7 +41,7 @@ export function baseConfig(
   }
   return {
     architecture: hints.architecture,
-    imageSize: hints.imageSize ?? 224,
+    imageSize: hints.imageSize,
     patchSize,
     width,
     depth,
@@ -48,8 +49,8 @@ export function baseConfig(
     headDim: width / heads,
     channels,
     mlp: 'plain',
-    activation: hints.activation ?? 'gelu',
-    layerNormEps: hints.layerNormEps ?? 1e-6,
+    activation: hints.activation,
+    layerNormEps: hints.layerNormEps,
     prefix: { cls: true, distillation: false, registers: 0 },
     preNorm: false,
     rope: null,
@@ -62,11 +63,25 @@ export function baseConfig(
   };
 }
 
-/** Heads of 64 are the rule for Vision Transformers; configurations name the others. */
-function impliedHeads(architecture: string, width: number): number {
-  if (width % 64 === 0 && width > 0) return width / 64;
-  throw new Problem(
-    'invalid-config',
-    `The number of attention heads of "${architecture}" is not known. Add "model_args": {"num_heads": …} (timm) or "num_attention_heads": … (transformers) to config.json.`,
-  );
+const WORDS = {
+  width: 'the width of the stream',
+  patchSize: 'the side of a patch',
+  depth: 'the number of blocks',
+  channels: 'the hidden width of the MLP',
+} as const;
+
+/** @throws Problem('tensor-mismatch') where the configuration states a size and the tensors show another */
+function refuseContradictions(
+  { architecture, stated }: ConfigHints,
+  shown: { readonly [size in keyof typeof WORDS]: number },
+): void {
+  for (const size of ['width', 'patchSize', 'depth', 'channels'] as const) {
+    const expected = stated[size];
+    if (expected === undefined || expected === shown[size]) continue;
+    throw new Problem(
+      'tensor-mismatch',
+      `By config.json ${WORDS[size]} of "${architecture}" is ${expected}; the tensors show ${shown[size]}. Check that config.json belongs to these weights; what differs from the architecture belongs into it ("model_args" with timm).`,
+      { size, expected, found: shown[size] },
+    );
+  }
 }

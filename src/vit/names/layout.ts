@@ -1,3 +1,5 @@
+import type { RotaryLayout } from './network-names.ts';
+
 /** Rows and columns that are moved together: small enough for both sides to stay in the cache. */
 const TILE = 32;
 
@@ -34,6 +36,31 @@ export function interleaveHeads(parts: Thirds, heads: number, headDim: number, w
   parts.forEach((part, which) => {
     for (let h = 0; h < heads; h++) out.set(part.subarray(h * rows, (h + 1) * rows), (h * 3 + which) * rows);
   });
+  return out;
+}
+
+/**
+ * Query or key rows `[H * dh, columns]` in canonical rotary order: the first half of a head's dimensions turns with the second,
+ * angles of rows before those of columns. The same order for queries and keys leaves their products as they are.
+ */
+export function canonicalRotary(
+  data: Float32Array,
+  { interleaved, columnsFirst }: RotaryLayout,
+  heads: number,
+  headDim: number,
+): Float32Array {
+  const columns = data.length / (heads * headDim);
+  const half = headDim / 2;
+  const out = new Float32Array(data.length);
+  for (let row = 0; row < heads * headDim; row++) {
+    const dimension = row % headDim;
+    const at = dimension % half;
+    const angle = columnsFirst ? (at + half / 2) % half : at;
+    const second = dimension >= half;
+    const source = interleaved ? 2 * angle + Number(second) : angle + (second ? half : 0);
+    const from = (row - dimension + source) * columns;
+    out.set(data.subarray(from, from + columns), row * columns);
+  }
   return out;
 }
 

@@ -10,6 +10,8 @@ export interface NetworkNames {
   /** LayerNorm between embedding and blocks (CLIP). */
   readonly preNorm?: string;
   readonly block: (index: number) => BlockNames;
+  /** How the dimensions of queries and keys lie in the source, where a rotary embedding turns them. */
+  readonly rotary?: RotaryLayout;
   readonly norm?: string;
   readonly pool?: AttentionPoolNames;
   /** Tensor `[embeddingWidth, D]` of the final projection. */
@@ -17,11 +19,23 @@ export interface NetworkNames {
   readonly head?: string;
 }
 
+/** Canonical are halves (`j` turns with `j + dh / 2`), rows before columns. */
+export interface RotaryLayout {
+  /** `2 j` turns with `2 j + 1`. */
+  readonly interleaved: boolean;
+  /** Angles of columns come before those of rows. */
+  readonly columnsFirst: boolean;
+}
+
 export interface PositionNames {
   /** Tensor `[rows, D]`; rows for prefix tokens come first, if it has any. */
   readonly table: string;
+  /** Which tokens have rows: patches alone, all, or all but registers. */
+  readonly rows: 'patches' | 'all' | 'without-registers';
   /** How the source itself resamples the table at another input size. */
   readonly antialias: boolean;
+  /** The source resamples it in a way that is not done here: another size is refused. */
+  readonly fixed?: boolean;
 }
 
 export interface BlockNames {

@@ -1,6 +1,6 @@
 import type { VitConfig } from '../config.ts';
 import type { Tensor } from '../tensors.ts';
-import { interleaveHeads, scaleColumns, type Thirds, thirds, transpose } from './layout.ts';
+import { canonicalRotary, interleaveHeads, scaleColumns, type Thirds, thirds, transpose } from './layout.ts';
 import type { BlockNames, NetworkNames } from './network-names.ts';
 import type { SourceTensors } from './source-tensors.ts';
 
@@ -42,9 +42,15 @@ export async function readBlocks(
     };
 
     await norm('norm1');
-    const weights = await qkvWeights(source, block, H * dh, D);
+    const { rotary } = names;
+    const turned = ([query, key, value]: Thirds): Thirds =>
+      rotary === undefined
+        ? [query, key, value]
+        : [canonicalRotary(query, rotary, H, dh), canonicalRotary(key, rotary, H, dh), value];
+    const weights = turned(await qkvWeights(source, block, H * dh, D));
     set('attn.qkv.weight', [H, 3, dh, D], interleaveHeads(weights, H, dh, D));
-    set('attn.qkv.bias', [H, 3, dh], interleaveHeads(await qkvBiases(block, H * dh, bias), H, dh, 1));
+    const biases = turned(await qkvBiases(block, H * dh, bias));
+    set('attn.qkv.bias', [H, 3, dh], interleaveHeads(biases, H, dh, 1));
     await projected('attn.proj', 'proj', H * dh, [H, dh, D], block.scale1);
 
     await norm('norm2');

@@ -41,30 +41,36 @@ export async function readEmbedding(
 }
 
 /**
- * The table's rows for prefix tokens and for patches. It has one row for every patch of a square grid and possibly
- * rows for the prefix before them: for all of it, or without the registers. A grid of another size is resampled.
+ * The table's rows for prefix tokens and for patches: a square grid, after the rows for those prefix tokens that have one. A grid
+ * of another size is resampled as the source does it.
  */
 async function readPositions(
   source: SourceTensors,
   config: VitConfig,
-  { table, antialias }: PositionNames,
+  { table, rows: which, antialias, fixed }: PositionNames,
   prefixRows: number,
 ): Promise<{ prefix: Float32Array; patches: Float32Array<ArrayBuffer> }> {
   const { width: D } = config;
   const rows = source.shape(table).at(-2) ?? 0;
   const to = Math.sqrt(patchTokens(config));
-  const placements = [0, prefixRows - config.prefix.registers, prefixRows];
-  const squares = placements.filter((offset) => Number.isInteger(Math.sqrt(rows - offset)) && rows > offset);
-  const offset = squares.find((candidate) => rows - candidate === to * to) ?? squares[0];
-  if (offset === undefined) {
+  const offset =
+    which === 'patches' ? 0 : which === 'all' ? prefixRows : prefixRows - config.prefix.registers;
+  const from = Math.sqrt(rows - offset);
+  if (rows <= offset || !Number.isInteger(from)) {
     throw new Problem(
       'tensor-mismatch',
-      `Tensor "${table}" has ${rows} rows, which is no square grid of patches, with or without ${prefixRows} prefix tokens. Only square inputs can be read.`,
+      `Tensor "${table}" has ${rows} rows, which is no square grid of patches after ${offset} prefix tokens. Only square inputs can be read; check that config.json belongs to these weights.`,
       { tensor: table, rows },
     );
   }
+  if (fixed && from !== to) {
+    throw new Problem(
+      'unsupported-model',
+      `"${config.architecture}" has positions for ${from} x ${from} patches and an input of ${to} x ${to}: timm resamples them in a way of this network's own, which is not done here. Give ${from * config.patchSize} as img_size.`,
+      { tensor: table, from, to },
+    );
+  }
   const data = await source.take(table, [rows, D]);
-  const from = Math.sqrt(rows - offset);
   const grid = data.slice(offset * D);
   return {
     prefix: data.slice(0, offset * D),

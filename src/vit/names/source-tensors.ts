@@ -35,6 +35,18 @@ export class SourceTensors {
     return new SourceTensors(this.#model, this.#tensors, this.#prefix + found, this.#read);
   }
 
+  /** The same tensors without the prefixes that all of them have, in any order. */
+  unwrapped(prefixes: readonly string[]): SourceTensors {
+    const names = this.names();
+    const found = prefixes.find(
+      (prefix) => names.length > 0 && names.every((name) => name.startsWith(prefix)),
+    );
+    if (found === undefined) return this;
+    return new SourceTensors(this.#model, this.#tensors, this.#prefix + found, this.#read).unwrapped(
+      prefixes,
+    );
+  }
+
   has(name: string): boolean {
     return this.#tensors.has(this.#prefix + name);
   }

@@ -1,9 +1,7 @@
 import { Problem } from '../../../problem/index.ts';
-import type { ConfigHints } from '../../config-json/index.ts';
 import { baseConfig, type Family } from '../family.ts';
-import type { BlockNames } from '../network-names.ts';
-import type { SourceTensors } from '../source-tensors.ts';
-import { refuseVariants, timmMlp } from './mlp.ts';
+import { checkQueryBias, finalNorm, refuseVariants, timmMlp, timmNetwork } from './parts.ts';
+import { poolConfig, TIMM_POOL } from './pool.ts';
 
 /**
  * timm's `VisionTransformer`: AugReg, DeiT (also distilled: features of both tokens averaged), DeiT III, DINO, DINOv2
@@ -15,102 +13,77 @@ export const timmVisionTransformer: Family = {
   naming: 'timm',
   prefixes: ['', 'timm_model.'],
   landmark: 'patch_embed.proj.weight',
-  matches: (source, hints) => hints.naming === 'timm' && source.has('pos_embed'),
+  matches: (_, hints) => hints.naming === 'timm' && hints.family === 'vit',
 
   config(source, hints) {
+    const timm = timmNetwork(hints);
     refuseVariants(source, hints);
-    const mlp = timmMlp(source);
-    const distillation = source.has('dist_token');
-    const pooled = source.has('attn_pool.latent');
-    const norm = finalNorm(source);
-    const base = baseConfig(hints, {
-      patch: source.shape('patch_embed.proj.weight'),
-      depth: source.count('blocks.'),
-      channels: mlp.channels,
-    });
+    checkQueryBias(source, timm);
+    const mlp = timmMlp(source, timm);
+    if (timm.distilled && timm.pool !== 'token') {
+      throw new Problem(
+        'unsupported-model',
+        `"${hints.architecture}" pools two tokens; global_pool = "${timm.pool}" cannot be run with it.`,
+      );
+    }
+    if (timm.pool === 'token' && !timm.cls) {
+      throw new Problem(
+        'unsupported-model',
+        `"${hints.architecture}" has no class token, so that global_pool = "token" has nothing to read; "avg" can be run.`,
+      );
+    }
     return {
-      ...base,
+      ...baseConfig(hints, {
+        patch: source.shape('patch_embed.proj.weight'),
+        depth: source.count('blocks.'),
+        channels: mlp.channels,
+      }),
       mlp: mlp.gate === undefined ? 'plain' : 'gated',
-      activation: hints.activation ?? (mlp.gate === undefined ? 'gelu' : 'silu'),
-      prefix: {
-        cls: source.has('cls_token'),
-        distillation,
-        registers: source.has('reg_token') ? (source.shape('reg_token').at(-2) ?? 0) : 0,
-      },
-      preNorm: source.has('norm_pre.weight'),
-      pool: poolOf(source, hints),
-      finalNorm: norm === 'fc_norm' ? 'after-pool' : norm === 'norm' ? 'before-pool' : 'none',
-      attentionPool: pooled
-        ? { heads: base.heads, channels: source.shape('attn_pool.mlp.fc1.weight')[0] ?? 0 }
-        : null,
+      prefix: { cls: timm.cls, distillation: timm.distilled, registers: timm.registers },
+      preNorm: timm.preNorm,
+      finalNorm: finalNorm(source, timm, hints),
+      ...poolConfig(source, timm),
+      ...(timm.distilled && { pool: 'cls-distillation' as const }),
       // Two heads on two tokens are no function of one embedding: a distilled network has no head of its own here.
-      classes: source.has('head.weight') && !distillation ? (source.shape('head.weight')[0] ?? 0) : 0,
+      classes: source.has('head.weight') && !timm.distilled ? (source.shape('head.weight')[0] ?? 0) : 0,
     };
   },
 
-  names(source, config) {
-    const norm = finalNorm(source);
-    const gate = timmMlp(source);
+  names(source, config, hints) {
+    const timm = timmNetwork(hints);
+    const mlp = timmMlp(source, timm);
+    // Early files call the gains of layer scale as EVA does.
+    const [ls1, ls2] = source.has('blocks.0.gamma_1') ? ['gamma_1', 'gamma_2'] : ['ls1.gamma', 'ls2.gamma'];
     return {
       patch: 'patch_embed.proj',
-      ...(config.prefix.cls ? { cls: 'cls_token' } : {}),
-      ...(config.prefix.distillation ? { distillation: 'dist_token' } : {}),
-      ...(config.prefix.registers > 0 ? { registers: 'reg_token' } : {}),
-      positions: { table: 'pos_embed', antialias: true },
-      ...(config.preNorm ? { preNorm: 'norm_pre' } : {}),
-      block: (index) => block(source, index, gate),
-      ...(norm ? { norm } : {}),
-      ...(config.pool === 'attention' ? { pool: POOL } : {}),
+      ...(timm.cls ? { cls: 'cls_token' } : {}),
+      ...(timm.distilled ? { distillation: 'dist_token' } : {}),
+      ...(timm.registers > 0 ? { registers: 'reg_token' } : {}),
+      positions: {
+        table: 'pos_embed',
+        rows: timm.positions === 'patches' ? 'patches' : 'all',
+        antialias: true,
+        fixed: timm.ownResampling,
+      },
+      ...(timm.preNorm ? { preNorm: 'norm_pre' } : {}),
+      block: (index) => {
+        const at = `blocks.${index}`;
+        return {
+          norm1: `${at}.norm1`,
+          norm2: `${at}.norm2`,
+          qkv: `${at}.attn.qkv`,
+          proj: `${at}.attn.proj`,
+          ...mlp.names(at),
+          ...(timm.layerScale ? { scale1: `${at}.${ls1}`, scale2: `${at}.${ls2}` } : {}),
+        };
+      },
+      ...(config.finalNorm === 'none'
+        ? {}
+        : { norm: config.finalNorm === 'after-pool' ? 'fc_norm' : 'norm' }),
+      ...(config.pool === 'attention' ? { pool: TIMM_POOL } : {}),
       head: 'head',
     };
   },
 
-  unused: /^head(_dist)?\.|^attn_pool\.pos_embed$/,
+  unused: /^head(_dist)?\./,
 };
-
-const POOL = {
-  probe: 'attn_pool.latent',
-  query: { weight: 'attn_pool.q.weight', bias: 'attn_pool.q.bias' },
-  keyValue: { weight: 'attn_pool.kv.weight', bias: 'attn_pool.kv.bias' },
-  proj: 'attn_pool.proj',
-  norm: 'attn_pool.norm',
-  fc1: 'attn_pool.mlp.fc1',
-  fc2: 'attn_pool.mlp.fc2',
-};
-
-function block(source: SourceTensors, index: number, { fc1, gate }: ReturnType<typeof timmMlp>): BlockNames {
-  const at = `blocks.${index}`;
-  const scale = (which: 1 | 2) => {
-    const found = [`${at}.ls${which}.gamma`, `${at}.gamma_${which}`].find((name) => source.has(name));
-    return found === undefined ? {} : { [`scale${which}`]: found };
-  };
-  return {
-    norm1: `${at}.norm1`,
-    norm2: `${at}.norm2`,
-    qkv: `${at}.attn.qkv`,
-    proj: `${at}.attn.proj`,
-    fc1: `${at}.${fc1}`,
-    ...(gate === undefined ? {} : { gate: gate === 'packed' ? gate : `${at}.${gate}` }),
-    fc2: `${at}.mlp.fc2`,
-    ...scale(1),
-    ...scale(2),
-  };
-}
-
-function finalNorm(source: SourceTensors): 'norm' | 'fc_norm' | undefined {
-  return (['fc_norm', 'norm'] as const).find((name) => source.has(`${name}.weight`));
-}
-
-function poolOf(source: SourceTensors, { globalPool, architecture }: ConfigHints) {
-  if (source.has('attn_pool.latent')) return 'attention';
-  if (globalPool === 'avg') return 'mean';
-  if (globalPool !== undefined && globalPool !== 'token' && globalPool !== '') {
-    throw new Problem(
-      'unsupported-model',
-      `"${architecture}" pools its tokens by "${globalPool}"; token, avg and map can be run.`,
-      { global_pool: globalPool },
-    );
-  }
-  if (!source.has('cls_token')) return 'mean';
-  return source.has('dist_token') ? 'cls-distillation' : 'cls';
-}

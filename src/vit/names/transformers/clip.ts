@@ -5,13 +5,13 @@ import { encoderBlock } from './encoder.ts';
 /** Outside the image network's prefix, in checkpoints that have it. */
 const PROJECTION = 'visual_projection.weight';
 
-/** The image network of CLIP: a norm before the blocks, [CLS], projected into the space shared with text. */
+/** The image network of CLIP and MetaCLIP 2: a norm before the blocks, [CLS], projected into the space shared with text. */
 export const transformersClip: Family = {
-  name: 'CLIP',
+  name: 'CLIP, MetaCLIP 2',
   naming: 'transformers',
   prefixes: [''],
   landmark: 'vision_model.embeddings.patch_embedding.weight',
-  matches: (_, { family }) => family === 'clip' || family === 'clip_vision_model',
+  matches: (_, { family }) => /^(clip|metaclip_2)(_vision_model)?$/.test(family),
 
   config(source, hints) {
     const base = baseConfig(hints, {
@@ -32,7 +32,7 @@ export const transformersClip: Family = {
   names: (source) => ({
     patch: 'vision_model.embeddings.patch_embedding',
     cls: 'vision_model.embeddings.class_embedding',
-    positions: { table: 'vision_model.embeddings.position_embedding.weight', antialias: false },
+    positions: { table: 'vision_model.embeddings.position_embedding.weight', rows: 'all', antialias: false },
     preNorm: 'vision_model.pre_layrnorm', // transformers' own spelling
     block: (index) => encoderBlock(index, 'vision_model.'),
     norm: 'vision_model.post_layernorm',

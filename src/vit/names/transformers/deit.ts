@@ -18,7 +18,7 @@ export const transformersDeit: Family = {
     patch: 'embeddings.patch_embeddings.projection',
     cls: 'embeddings.cls_token',
     distillation: 'embeddings.distillation_token',
-    positions: { table: 'embeddings.position_embeddings', antialias: false },
+    positions: { table: 'embeddings.position_embeddings', rows: 'all', antialias: false },
     block: vitBlock,
     norm: 'layernorm',
   }),

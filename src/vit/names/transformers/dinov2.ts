@@ -29,11 +29,16 @@ export const transformersDinov2: Family = {
     };
   },
 
-  names: (_, config) => ({
+  names: (_, config, { family }) => ({
     patch: 'embeddings.patch_embeddings.projection',
     cls: 'embeddings.cls_token',
     ...(config.prefix.registers > 0 ? { registers: 'embeddings.register_tokens' } : {}),
-    positions: { table: 'embeddings.position_embeddings', antialias: false },
+    positions: {
+      table: 'embeddings.position_embeddings',
+      rows: 'without-registers',
+      // transformers resamples with antialias in the variant with registers only.
+      antialias: family === 'dinov2_with_registers',
+    },
     block: (index) => {
       const at = `encoder.layer.${index}`;
       return {

@@ -27,7 +27,7 @@ export const transformersSiglip: Family = {
     const joint = { weight: 'head.attention.in_proj_weight', bias: 'head.attention.in_proj_bias' };
     return {
       patch: 'embeddings.patch_embedding',
-      positions: { table: 'embeddings.position_embedding.weight', antialias: false },
+      positions: { table: 'embeddings.position_embedding.weight', rows: 'patches', antialias: false },
       block: encoderBlock,
       norm: 'post_layernorm',
       pool: {

@@ -18,13 +18,13 @@ export function vitBlock(index: number): BlockNames {
   };
 }
 
-/** ViT: AugReg and DINO checkpoints (`model_type: vit`). */
+/** ViT: AugReg and DINO checkpoints (`model_type: vit`); the same network in MSN (`vit_msn`) and as the encoder of MAE (`vit_mae`). */
 export const transformersVit: Family = {
-  name: 'ViT',
+  name: 'ViT, MSN, MAE',
   naming: 'transformers',
   prefixes: ['', 'vit.'],
   landmark: 'embeddings.patch_embeddings.projection.weight',
-  matches: (_, { family }) => family === 'vit',
+  matches: (_, { family }) => family === 'vit' || family === 'vit_msn' || family === 'vit_mae',
 
   config: (source, hints) => ({
     ...baseConfig(hints, {
@@ -37,7 +37,7 @@ export const transformersVit: Family = {
   names: () => ({
     patch: 'embeddings.patch_embeddings.projection',
     cls: 'embeddings.cls_token',
-    positions: { table: 'embeddings.position_embeddings', antialias: false },
+    positions: { table: 'embeddings.position_embeddings', rows: 'all', antialias: false },
     block: vitBlock,
     norm: 'layernorm',
   }),
