@@ -6,7 +6,7 @@ import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { createModel, ladderOptions } from '../../src/engine/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { ServedModel, systemClock } from '../../src/serving/index.ts';
-import { memoryStore } from '../../src/storage/index.ts';
+import { memoryStore, type ObjectStore } from '../../src/storage/index.ts';
 
 const SHARED = join(import.meta.dirname, '../../../shared/data');
 const AUGREG = join(SHARED, 'models/vit_tiny_patch16_224.augreg_in21k_ft_in1k');
@@ -18,10 +18,9 @@ export interface ServedNetwork {
   readonly what: string;
 }
 
-/** A pruned network, loaded as a gateway loads it: AugReg's ViT-Ti/16 where its weights are, the sample model elsewhere. */
-export async function servedNetwork(recipe: 'quick' | 'best'): Promise<ServedNetwork> {
+/** Prunes AugReg's ViT-Ti/16 where its weights are, the sample model elsewhere, and publishes it as "bench". @returns its name */
+export async function pruneNetwork(store: ObjectStore, recipe: 'quick' | 'best'): Promise<string> {
   const real = existsSync(AUGREG);
-  const store = memoryStore();
   const work = await mkdtemp(join(tmpdir(), 'concertina-bench-'));
   try {
     await prune({
@@ -35,11 +34,17 @@ export async function servedNetwork(recipe: 'quick' | 'best'): Promise<ServedNet
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+  return real ? 'ViT-Ti/16 AugReg' : 'The sample model';
+}
+
+/** A pruned network, loaded as a gateway loads it. */
+export async function servedNetwork(recipe: 'quick' | 'best'): Promise<ServedNetwork> {
+  const store = memoryStore();
+  const name = await pruneNetwork(store, recipe);
   const { digest, manifest, levels } = await openCheckpoint(store, 'bench');
   const engine = await createModel(ladderOptions(manifest));
   const model = new ServedModel('bench', digest, manifest, engine, systemClock);
   await model.load(levels());
-  const name = real ? 'ViT-Ti/16 AugReg' : 'The sample model';
   return {
     model,
     what: `${name} under \`${recipe}\`, in ${manifest.ladder[0]?.fidelity.int8 ? 'fp32 and int8' : 'fp32'}`,

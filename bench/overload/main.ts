@@ -1,11 +1,13 @@
 /**
  * Overload: open-loop arrivals at multiples of the full network's capacity, three tiers, elastic against always-full and
  * always-smallest on the same engine. Ten minutes on two cores; wants them for itself.
- * `npm run bench -- overload [--quick] [--json] [--seconds 12] [--out folder]`
+ * `npm run bench -- overload [--quick] [--json] [--seconds 12] [--out folder]`; `--http [--store folder]` is the same
+ * through sockets, with JPEGs, the gateway on one core and its callers on another; two minutes beside the pruning.
  */
 import { parseArgs } from 'node:util';
 import { servedNetwork } from '../common/served-network.ts';
 import { ARRIVALS, capacityOf, drive, LOADS, POLICIES, type Result } from './drive.ts';
+import { overHttp } from './http.ts';
 import { publish } from './report.ts';
 
 const { values } = parseArgs({
@@ -14,9 +16,16 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     seconds: { type: 'string' },
     out: { type: 'string' },
+    http: { type: 'boolean' },
+    /** Of `--http`: a folder with a published model, instead of pruning one. */
+    store: { type: 'string' },
   },
 });
 const seconds = Number(values.seconds ?? (values.quick ? 2 : 12));
+if (values.http) {
+  await overHttp({ ...values, seconds });
+  process.exit();
+}
 const calibration = values.quick ? 150 : 600;
 
 const { model, what } = await servedNetwork(values.quick ? 'quick' : 'best');

@@ -16,7 +16,7 @@ const TURN_OF_UNTIMED = 4;
 /** A prediction may be this much too short before a request is refused for it. */
 const REFUSAL_MARGIN = 1.1;
 /** Of a target that is no bound a request is accepted for so much: what the prediction and the machine waver by is left of it. */
-const TARGET_SHARE = 0.9;
+const TARGET_SHARE = 0.85;
 
 export interface EmbedRequest {
   readonly model: ServedModel;
@@ -383,7 +383,14 @@ export class Scheduler {
     if (waiting.signal?.aborted) throw gone();
     const now = this.#clock.now();
     const chosen = plan(waiting.terms, this.#context(waiting, tier, waited, decodeMs));
-    checkTime(waiting, now + decodeMs + chosen.predicted, now - waiting.bodyComplete);
+    const crowded = [...this.#states.values()].some(
+      (state) => othersThan(waiting.batch, state.waiting).length > 0,
+    );
+    checkTime(waiting, {
+      done: now + decodeMs + chosen.predicted,
+      elapsed: now - waiting.bodyComplete,
+      crowded,
+    });
     return chosen;
   }
 
@@ -496,12 +503,13 @@ function expiryOf({ firstByte }: Asking, { deadline }: Budget): number {
  */
 function checkTime(
   { terms, bodyComplete, expires, firstByte }: Waiting,
-  done: number,
-  elapsed: number,
+  { done, elapsed, crowded }: { readonly done: number; readonly elapsed: number; readonly crowded: boolean },
 ): void {
-  const { latency } = terms;
+  const { latency, deadline } = terms;
   if (done > expires) throw late(expires - firstByte);
-  if (latency?.strict && done - bodyComplete > latency.value)
+  // A late answer would make those behind it late as well: where there is a deadline, the request may be given up for them.
+  const bound = latency?.strict || (deadline && crowded);
+  if (latency && bound && done - bodyComplete > latency.value)
     throw new Problem(
       'overloaded',
       `After a wait of ${Math.round(elapsed)} ms nothing here answers within ${latency.value} ms. Try again in a second.`,
