@@ -31,6 +31,8 @@ export interface Logged {
 
 /** A local server that speaks the hub's API, with its storage at another origin, and can misbehave. */
 export class HubServer {
+  /** Waits until the client has so many bytes of a file: a connection breaks no sooner, however slow the machine is. */
+  kept: (bytes: number) => Promise<void> = async () => {};
   readonly models = new Map<string, HostedModel>();
   readonly faults = new Map<string, Fault[]>();
   readonly log: Logged[] = [];
@@ -156,9 +158,11 @@ export class HubServer {
     const range = ranged ? { 'content-range': `bytes ${start}-${body.length - 1}/${body.length}` } : {};
     response.writeHead(ranged ? 206 : 200, { ...headers, ...range, 'content-length': rest.length });
     if (fault?.kind !== 'reset' && fault?.kind !== 'stall') return void response.end(rest);
-    response.write(rest.subarray(0, fault.after), () => {
-      // Time for what was written to arrive before the connection breaks.
-      if (fault.kind === 'reset') setTimeout(() => response.destroy(), 20);
+    const sent = rest.subarray(0, fault.after);
+    response.write(sent, async () => {
+      if (fault.kind !== 'reset') return;
+      await this.kept((ranged ? start : 0) + sent.length);
+      response.destroy();
     });
   }
 

@@ -7,6 +7,7 @@ import type { Reporter } from '../../src/progress/index.ts';
 import { encodeSafetensors, readModel, readSafetensors, type Tensor } from '../../src/vit/index.ts';
 import { timmFiles } from '../support/timm-files.ts';
 import { tinyConfig, tinyTensors } from '../support/tiny-vit.ts';
+import { until } from '../support/until.ts';
 import { HubServer, sha256 } from './hub-server.ts';
 
 const FIRST = '1'.repeat(40);
@@ -196,7 +197,13 @@ describe('a model of the hub', () => {
     beforeEach(() => {
       body = Uint8Array.from({ length: large }, (_, i) => (i * 31) ^ (i >> 8));
       files['model.safetensors'] = body;
+      server.kept = (bytes) => until(async () => (await partSize()) >= bytes, 30_000);
     });
+    const partSize = () =>
+      stat(join(folder(), 'model.safetensors.part')).then(
+        ({ size }) => size,
+        () => 0,
+      );
     const fetchWeights = async (options = {}) => (await open(undefined, options)).open('model.safetensors');
     const ranges = () =>
       server.log.filter((one) => one.path === `/${ID}/${FIRST}/model.safetensors`).map((one) => one.range);
@@ -217,13 +224,15 @@ describe('a model of the hub', () => {
         'model.safetensors',
         Array.from({ length: 9 }, () => ({ kind: 'reset' as const, after: 30_000 })),
       );
-      await fetchWeights();
+      await fetchWeights({ timeout: 30_000 });
       expect(await arrived()).toBe(sha256(body));
+      const offsets = Array.from({ length: 9 }, (_, i) => `bytes=${(i + 1) * 30_000}-`);
+      expect(ranges()).toEqual([undefined, ...offsets]);
     });
 
     it('stands still is broken off and goes on', async () => {
       server.faults.set('model.safetensors', [{ kind: 'stall', after: 100_000 }]);
-      await fetchWeights({ timeout: 100 });
+      await fetchWeights({ timeout: 1000 });
       expect(await arrived()).toBe(sha256(body));
       expect(ranges()).toEqual([undefined, 'bytes=100000-']);
     });
