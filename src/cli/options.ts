@@ -32,6 +32,18 @@ export function packingOption(): Option {
     .default('auto');
 }
 
+/** Limits of one request; a tier may set others. */
+export const limitOptions = {
+  bodyBytes: () => limit('--max-body <bytes>', 'bytes of a request body (default: 32 MiB)', 'BODY_BYTES'),
+  bodyMs: () => limit('--max-body-ms <ms>', 'time for a body to arrive (default: 30000)', 'BODY_MS'),
+  inputs: () => limit('--max-inputs <number>', 'images of one request (default: 2048)', 'INPUTS'),
+  pixels: () => limit('--max-pixels <number>', 'pixels of one image (default: 50000000)', 'PIXELS'),
+};
+
+function limit(flag: string, description: string, name: string): Option {
+  return new Option(flag, description).env(`CONCERTINA_${name}`).argParser(whole(1, 2 ** 40));
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'one JSON object per line on standard output');
 }

@@ -102,7 +102,14 @@ function bytesRequest(body: Exclude<Image, string>): Sent {
 
 function jsonRequest(input: readonly string[], { model, dimensions, normalize = true }: EmbedOptions): Sent {
   return {
-    body: JSON.stringify({ input, encoding_format: 'base64', normalize, model, dimensions }),
+    body: JSON.stringify({
+      input,
+      encoding_format: 'base64',
+      error_policy: 'per_item',
+      normalize,
+      model,
+      dimensions,
+    }),
     headers: { 'Content-Type': 'application/json' },
   };
 }

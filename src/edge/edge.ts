@@ -62,7 +62,7 @@ export class Edge {
         decoder: opened ? { ...decoder, mediaTypes: [...decoder.mediaTypes, ...NATIVE_TYPES] } : decoder,
         ...(opened && { elsewhere: sending({ origin: opened, scheduler, settings, clock, log }) }),
         clock,
-        limits: { bodyBytes: settings.bodyBytes, pixels: settings.pixels },
+        limits: settings,
         observers: [log.request],
         ...(isFetcher(bindings.ASSETS) && { assets: boundAssets(bindings.ASSETS) }),
         version,

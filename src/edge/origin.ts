@@ -58,6 +58,8 @@ export class Origin {
     const { address, fetcher, secret, now } = this.#options;
     const headers = forwardedHeaders(request, budget, requestId);
     if (secret !== undefined) headers.set('X-Origin-Secret', secret);
+    // What was read here has been decoded.
+    if (read) headers.delete('content-encoding');
     const { pathname, search } = new URL(request.url);
     const target = address.replaceAll('{tier}', tier) + pathname + search;
     const limit = AbortSignal.timeout(patience(budget));

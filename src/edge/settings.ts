@@ -38,6 +38,9 @@ const VariablesSchema = z.object({
     .int()
     .positive()
     .default(4 * 2 ** 20),
+  /** Time for a body to arrive, ms, and images of one request. */
+  CONCERTINA_BODY_MS: number.int().positive().optional(),
+  CONCERTINA_INPUTS: number.int().positive().optional(),
   /** How often the bucket is asked for a newer version, at most, seconds. */
   CONCERTINA_POLL_SECONDS: number.positive().default(30),
 });
@@ -51,6 +54,8 @@ export interface EdgeSettings {
   readonly memoryBytes: number;
   readonly pixels: number;
   readonly bodyBytes: number;
+  readonly bodyMs: number | undefined;
+  readonly inputs: number | undefined;
   readonly pollMs: number;
 }
 
@@ -78,6 +83,8 @@ export function edgeSettings(
     memoryBytes: data.CONCERTINA_MEMORY_MB * 2 ** 20,
     pixels: data.CONCERTINA_PIXELS,
     bodyBytes: data.CONCERTINA_BODY_BYTES,
+    bodyMs: data.CONCERTINA_BODY_MS,
+    inputs: data.CONCERTINA_INPUTS,
     pollMs: 1000 * data.CONCERTINA_POLL_SECONDS,
   };
 }

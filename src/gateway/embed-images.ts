@@ -1,7 +1,7 @@
 import type { Budget } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { ServedModel } from '../serving/index.ts';
-import { type ImageItem, openImage } from './image-input.ts';
+import { checkType, type ImageItem, openImage } from './image-input.ts';
 import type { GatewayParts } from './options.ts';
 import { asProblem } from './problem-response.ts';
 import { checkDimensions, project, type VectorOptions } from './project.ts';
@@ -15,6 +15,10 @@ export interface EmbedImages {
   readonly budget: Budget;
   readonly vector: VectorOptions;
   readonly tier: string;
+  /** Pixels of one encoded image. */
+  readonly maxPixels: number;
+  /** What one image's failure does: nothing is begun after it, or the others are embedded all the same. */
+  readonly failure: 'request' | 'item';
   /** When the request's first byte was seen, on the clock, ms. Deadlines count from here. */
   readonly firstByte: number;
   /** When its body was complete. Latency counts from here: upload time is the caller's. */
@@ -28,10 +32,10 @@ export type EmbeddedImage =
   | { readonly problem: Problem };
 
 /**
- * Embeds the images of one request, in order. What fails for one image does not sink the others. Every image gets what it would
- * get alone: those of the same request are no pressure on it, and what it waits for them is not its own time, though deadlines
- * bind all of them. Only as many as can run at a time are offered to the scheduler, so that a large batch does not fill its
- * tier's queue.
+ * Embeds the images of one request, in order. Every image gets what it would get alone: those of the same request are no pressure
+ * on it, and what it waits for them is not its own time, though deadlines bind all of them. Only as many as can run at a time are
+ * offered to the scheduler, so that a large batch does not fill its tier's queue.
+ * @returns as many results as there are images; where one failure fails the request, those that were not begun are missing
  */
 export async function embedImages(
   parts: GatewayParts,
@@ -58,15 +62,19 @@ async function embedEntered(
   checkDeadline(request);
   const results: EmbeddedImage[] = [];
   let next = 0;
+  let failed = false;
   const { clock, scheduler } = parts;
   const width = scheduler.width(request.model);
   const { concurrency = width, queue = width } = scheduler.tiers[request.tier] ?? {};
   const lane: Lane = { began: clock.now(), offer: turnstile(Math.min(width, concurrency, queue)) };
   const worker = async () => {
-    while (next < images.length) {
+    while (next < images.length && !(request.failure === 'request' && failed)) {
       const index = next++;
       const image = images[index];
-      if (image !== undefined) results[index] = await embedOne(parts, request, image, lane);
+      if (image === undefined) continue;
+      const result = await embedOne(parts, request, image, lane);
+      results[index] = result;
+      failed ||= 'problem' in result;
     }
   };
   await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, images.length) }, worker));
@@ -99,17 +107,18 @@ function turnstile(width: number): () => Promise<() => void> {
 }
 
 async function embedOne(
-  { decoder, scheduler, clock, limits, fetchImage }: GatewayParts,
+  { decoder, scheduler, clock, fetchImage }: GatewayParts,
   request: EmbedImages,
   image: ImageItem,
   lane: Lane,
 ): Promise<EmbeddedImage> {
-  const { model, budget, vector, tier, firstByte, signal } = request;
+  const { model, budget, vector, tier, firstByte, signal, maxPixels } = request;
   const started = clock.now();
   try {
     const { bytes, fetchMs } = await openImage(image, fetchImage, signal);
     if (bytes.length === 0) throw new Problem('undecodable-image', 'The image is empty: 0 bytes arrived.');
-    const pictures = { maxPixels: limits.pixels };
+    checkType(bytes, decoder.mediaTypes);
+    const pictures = { maxPixels };
     const expected = decoder.expect?.(bytes, pictures);
     const began = clock.now();
     const pixels = expected
@@ -140,12 +149,14 @@ async function embedOne(
       })
       .finally(leave);
     const { level, precision, flops, fidelity, limitedBy, predicted } = answer.plan;
+    const gflops = (model.ladder[level]?.flops ?? Number.NaN) / 1e9;
     return {
       vector: project(answer.embedding, model.components, vector),
       record: {
         level,
         precision,
         flops,
+        gflops,
         fidelity,
         limitedBy,
         predicted,

@@ -2,7 +2,7 @@ export { EXPOSED_HEADERS } from './answer-headers.ts';
 export { createGateway, PAGE_POLICY } from './app.ts';
 export type { Elsewhere, Seen, SeenBody } from './elsewhere.ts';
 export type { Gateway } from './environment.ts';
-export { DEFAULT_LIMITS, type Limits } from './limits.ts';
+export { DEFAULT_LIMITS, type LimitSettings, type Limits } from './limits.ts';
 export { type GatewayLog, gatewayLog, type LogFormat } from './log.ts';
 export { type OpenApiDocument, openApiDocument } from './openapi.ts';
 export { type Asset, type FetchImage, type GatewayOptions, PAGES, type Page } from './options.ts';

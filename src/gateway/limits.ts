@@ -13,11 +13,19 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 32 * 2 ** 20,
   bodyMs: 30_000,
-  inputs: 256,
+  inputs: 2048,
   pixels: 50_000_000,
 };
 
-/** Limits that were set, and the defaults of the others. */
-export function resolveLimits(limits: Partial<Limits> = {}): Limits {
-  return { ...DEFAULT_LIMITS, ...limits };
+/** What may be set of them; what is absent stays as it is. */
+export type LimitSettings = { readonly [Name in keyof Limits]?: number | undefined };
+
+/** Limits that were set, over others. */
+export function resolveLimits(settings: LimitSettings = {}, others: Limits = DEFAULT_LIMITS): Limits {
+  return {
+    bodyBytes: settings.bodyBytes ?? others.bodyBytes,
+    bodyMs: settings.bodyMs ?? others.bodyMs,
+    inputs: settings.inputs ?? others.inputs,
+    pixels: settings.pixels ?? others.pixels,
+  };
 }

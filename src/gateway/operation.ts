@@ -43,6 +43,7 @@ const EMBED_PROBLEMS: readonly ProblemCode[] = [
   ...KEYED_PROBLEMS,
   'malformed-budget',
   'malformed-body',
+  'text-not-supported',
   'unsupported-dimensions',
   'url-not-allowed',
   'unknown-model',

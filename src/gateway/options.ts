@@ -1,7 +1,7 @@
 import type { Clock, Digest, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
 import type { Elsewhere } from './elsewhere.ts';
-import { type Limits, resolveLimits } from './limits.ts';
+import { type LimitSettings, type Limits, resolveLimits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
 import { fetchTransport, type Transport } from './transport.ts';
@@ -17,7 +17,8 @@ export interface GatewayOptions {
   readonly limiter: Limiter;
   readonly decoder: ImageDecoder;
   readonly clock: Clock;
-  readonly limits?: Partial<Limits>;
+  /** A tier may set others. */
+  readonly limits?: LimitSettings;
   /** Where bodies come from. @default Fetch's `Request` */
   readonly transport?: Transport;
   /** SHA-256, for API keys. @default WebCrypto's */

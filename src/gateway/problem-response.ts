@@ -91,6 +91,10 @@ export function problemResponse(
   // Closing tells a caller whose body is still on its way to stop sending.
   if (problem.code === 'body-too-large' || problem.code === 'request-timeout')
     headers.set('Connection', 'close');
+  // OpenAI's clients try again after 5xx; this deadline has passed for good.
+  if (problem.status === 504) headers.set('X-Should-Retry', 'false');
+  if (typeof problem.details.acceptEncoding === 'string')
+    headers.set('Accept-Encoding', problem.details.acceptEncoding);
   if (typeof problem.details.allow === 'string') headers.set('Allow', problem.details.allow);
   return new Response(JSON.stringify(body(problem, requestId)), { status: problem.status, headers });
 }

@@ -1,16 +1,20 @@
 import type { Context } from 'hono';
 import { Problem } from '../problem/index.ts';
+import { contentCoding, decodeContent } from './content-encoding.ts';
 import type { GatewayEnvironment } from './environment.ts';
+import type { Limits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
 
 /**
- * Reads a request body whole, up to the limits.
- * @throws Problem('body-too-large'), ('request-timeout') when it does not arrive in time, ('client-closed-request')
+ * Reads a request body whole, up to the limits, and undoes its coding.
+ * @throws Problem('unsupported-media-type'), ('malformed-body') for codings, Problem('body-too-large'), ('request-timeout') when it does not arrive in time, ('client-closed-request')
  */
 export async function readBody(
   c: Context<GatewayEnvironment>,
-  { clock, limits, transport }: GatewayParts,
+  { clock, transport }: GatewayParts,
+  limits: Limits,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const coding = contentCoding(c.req.header('Content-Encoding'));
   const declared = Number(c.req.header('Content-Length') ?? 0);
   if (declared > limits.bodyBytes) throw tooLarge(limits.bodyBytes);
   const parts: Uint8Array[] = [];
@@ -46,7 +50,7 @@ export async function readBody(
     body.set(part, at);
     at += part.length;
   }
-  return body;
+  return coding === undefined ? body : await decodeContent(body, coding, limits.bodyBytes);
 }
 
 function tooLarge(limit: number): Problem {

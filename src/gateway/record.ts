@@ -35,6 +35,8 @@ export interface ItemRecord {
   readonly level: number;
   readonly precision: Precision;
   readonly flops: number;
+  /** FLOPs of the level that was run, in units of 1e9. */
+  readonly gflops: number;
   readonly fidelity: number;
   readonly limitedBy: LimitedBy;
   /** Expected when it was dispatched, and measured, ms. */

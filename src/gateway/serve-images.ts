@@ -7,7 +7,7 @@ import { answeredElsewhere } from './elsewhere.ts';
 import { type EmbeddedImage, embedImages } from './embed-images.ts';
 import type { GatewayEnvironment } from './environment.ts';
 import { type ImageItem, openImage } from './image-input.ts';
-import type { Limits } from './limits.ts';
+import { type Limits, resolveLimits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
 import { readBody } from './read-body.ts';
 import type { ItemRecord } from './record.ts';
@@ -29,16 +29,17 @@ export function imageRoute<A extends Asked>(dialect: Dialect<A>): Route {
 }
 
 function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>): Handler {
-  const { clock, limits, registry, transport, elsewhere } = parts;
+  const { clock, registry, scheduler, transport, elsewhere } = parts;
   return async function serveImages(c) {
     const firstByte = c.get('firstByte');
     const notes = c.get('notes');
     dialect.accept?.(c.req, parts);
     const tier = c.get('tier');
+    const limits = resolveLimits(scheduler.tiers[tier]?.limits, parts.limits);
     const declared = Number(c.req.header('Content-Length') ?? 0);
     const passed = elsewhere && (await answeredElsewhere(elsewhere, c, { tier, firstByte, declared }));
     if (passed) return passed;
-    const body = await readBody(c, parts);
+    const body = await readBody(c, parts, limits);
     const bodyComplete = clock.now();
     notes.receivedMs = bodyComplete - firstByte;
     const asked = await dialect.parse(body, c.req);
@@ -48,17 +49,19 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
     const budget = requestBudget(c, asked.budget);
     const { vector } = asked;
     const signal = transport.signal(c);
-    const request = { model, budget, vector, tier, firstByte, bodyComplete, signal };
+    const { failure } = asked;
+    const { pixels: maxPixels } = limits;
+    const request = { model, budget, vector, tier, failure, maxPixels, firstByte, bodyComplete, signal };
     let { images } = asked;
     if (elsewhere) {
       images = await openAll(images, signal);
-      const pictures = images.filter((image) => typeof image !== 'string');
+      const pictures = images.filter((image) => image instanceof Uint8Array);
       const read = { bytes: body, bodyComplete, model, budget, pictures };
       const sent = await answeredElsewhere(elsewhere, c, { tier, firstByte, declared, read });
       if (sent) return sent;
     }
     const results = await embedImages(parts, request, images);
-    settle(c, results, { budget, failure: asked.failure });
+    settle(c, results, { budget, failure, images: images.length });
     return respond(c, dialect.render({ requestId: c.get('requestId'), model, results }, asked));
   };
 }
@@ -100,14 +103,18 @@ function checkCount(count: number, { inputs }: Limits): void {
 function settle(
   c: Context<GatewayEnvironment>,
   results: readonly EmbeddedImage[],
-  asked: { readonly budget: Budget; readonly failure: Asked['failure'] },
+  asked: {
+    readonly budget: Budget;
+    readonly failure: Asked['failure'];
+    readonly images: number;
+  },
 ): void {
   const items: ItemRecord[] = [];
-  const problems: Problem[] = [];
-  for (const result of results) {
-    if ('problem' in result) problems.push(result.problem);
+  const problems: { readonly problem: Problem; readonly index: number }[] = [];
+  results.forEach((result, index) => {
+    if ('problem' in result) problems.push({ problem: result.problem, index });
     else items.push(result.record);
-  }
+  });
   const notes = c.get('notes');
   notes.items = items;
   const least = leastFaithful(items);
@@ -115,9 +122,15 @@ function settle(
   const target = asked.budget.latency?.value;
   if (target !== undefined) notes.budgetMet = items.length > 0 && items.every(({ ownMs }) => ownMs <= target);
   const [first] = problems;
-  if (first && (asked.failure === 'request' || items.length === 0)) throw first;
-  if (first) notes.code = first.code;
+  if (first && (asked.failure === 'request' || items.length === 0))
+    throw asked.images > 1 ? ofImage(first.problem, first.index) : first.problem;
+  if (first) notes.code = first.problem.code;
   for (const [name, value] of Object.entries(answerHeaders(items))) c.header(name, value);
+}
+
+/** A problem of one image among several: which one, counted from 0. */
+function ofImage({ code, message, details, cause }: Problem, index: number): Problem {
+  return new Problem(code, `Image ${index} (counted from 0): ${message}`, { ...details, index }, { cause });
 }
 
 function respond(c: Context<GatewayEnvironment>, { body, headers = {} }: Rendered): Response {

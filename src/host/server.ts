@@ -10,7 +10,7 @@ import {
   type FetchImage,
   type GatewayLog,
   gatewayLog,
-  type Limits,
+  type LimitSettings,
   type Page,
 } from '../gateway/index.ts';
 import { Problem } from '../problem/index.ts';
@@ -55,7 +55,7 @@ export interface ServerOptions {
   readonly packing?: ModelOptions['packing'] | undefined;
   /** An engine worker that takes longer than this, and 20 times longer than expected, is replaced, ms. @default 10_000 */
   readonly hangMs?: number | undefined;
-  readonly limits?: Partial<Limits> | undefined;
+  readonly limits?: LimitSettings | undefined;
   readonly fetchImage?: FetchImage | undefined;
   /** How often the store is asked for newer versions, ms; 0 never. @default 10_000 */
   readonly pollMs?: number | undefined;

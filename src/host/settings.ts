@@ -32,6 +32,10 @@ const EnvironmentSchema = z.object({
     .pipe(z.array(z.enum(PAGES)).optional()),
   CONCERTINA_POLL_SECONDS: z.coerce.number().nonnegative().optional(),
   CONCERTINA_ORIGIN_SECRET: z.string().min(16).optional(),
+  CONCERTINA_BODY_BYTES: z.coerce.number().int().positive().optional(),
+  CONCERTINA_BODY_MS: z.coerce.number().int().positive().optional(),
+  CONCERTINA_INPUTS: z.coerce.number().int().positive().optional(),
+  CONCERTINA_PIXELS: z.coerce.number().int().positive().optional(),
   PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   HOST: z.string().optional(),
 });
@@ -66,6 +70,12 @@ export async function optionsFromEnvironment(
     pollMs:
       settings.CONCERTINA_POLL_SECONDS === undefined ? undefined : 1000 * settings.CONCERTINA_POLL_SECONDS,
     originSecret: settings.CONCERTINA_ORIGIN_SECRET,
+    limits: {
+      bodyBytes: settings.CONCERTINA_BODY_BYTES,
+      bodyMs: settings.CONCERTINA_BODY_MS,
+      inputs: settings.CONCERTINA_INPUTS,
+      pixels: settings.CONCERTINA_PIXELS,
+    },
     port: settings.PORT,
     host: settings.HOST,
     traces: traceSettings(environment),

@@ -14,6 +14,7 @@ export const PROBLEMS = {
   // requests (the table of the HTTP contract)
   'malformed-budget': { status: 400, title: 'The compute budget cannot be read' },
   'malformed-body': { status: 400, title: 'The request body cannot be read' },
+  'text-not-supported': { status: 400, title: 'The model embeds images, not text' },
   'unsupported-dimensions': { status: 400, title: 'The checkpoint cannot give that many dimensions' },
   'missing-key': { status: 401, title: 'An API key is required' },
   'unknown-key': { status: 403, title: 'The API key is not known' },

@@ -31,6 +31,15 @@ const TierSchema = z.strictObject({
     .optional(),
   /** Latency target of requests that name none, ms. */
   latency: z.number().positive().optional(),
+  /** What one request of the tier may bring, in place of the gateway's own limits. */
+  limits: z
+    .strictObject({
+      bodyBytes: whole.optional(),
+      bodyMs: whole.optional(),
+      inputs: whole.optional(),
+      pixels: whole.optional(),
+    })
+    .optional(),
   /** Salted hashes of API keys, as `concertina keys create` prints them. */
   keys: z.array(z.string().regex(/^sha256:[0-9a-f]{16,64}:[0-9a-f]{64}$/)).default([]),
   /** Used by the deployment files only. */

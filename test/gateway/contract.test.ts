@@ -174,7 +174,7 @@ describe('POST /v1/embeddings', () => {
     expect(body).toMatchObject({
       object: 'list',
       model: 'tiny',
-      usage: { prompt_tokens: 18, total_tokens: 18 },
+      usage: { prompt_tokens: 18, total_tokens: 18, gflops: expect.any(Number) },
     });
     const single = await Promise.all(
       [image, other].map(async (bytes) => (await read<Embedded>(raw(bytes))).embedding),
@@ -201,8 +201,10 @@ describe('POST /v1/embeddings', () => {
     expect(numbers).toEqual(floats.data[0]?.embedding.map(Math.fround));
   });
 
-  it('does not let one bad image sink the others', async () => {
-    const response = await json({ input: [dataUri(image), 'bm90IGFuIGltYWdl', dataUri(other)] });
+  it('does not let one bad image sink the others where that is the policy', async () => {
+    const broken = 'data:image/png;base64,bm90IGFuIGltYWdl';
+    const input = [dataUri(image), broken, dataUri(other)];
+    const response = await json({ input, error_policy: 'per_item' });
     expect(response.status).toBe(200);
     const { data } = await read<List>(response);
     expect(data.map((item: { error?: { code: string } }) => item.error?.code)).toEqual([
@@ -292,7 +294,7 @@ describe('bad input', () => {
     ['a model that is not there', () => raw(image, {}, '?model=huge'), 'unknown-model'],
     ['a body that is not JSON', () => json('{"input": '), 'malformed-body'],
     ['a body without input', () => json({ model: 'tiny' }), 'malformed-body'],
-    ['a text input', () => json({ input: 'a photo of a cat' }), 'malformed-body'],
+    ['a text input', () => json({ input: 'a photo of a cat' }), 'text-not-supported'],
     ['a URL where fetching is off', () => json({ input: 'https://example.com/a.png' }), 'url-not-allowed'],
     ['too many inputs', () => json({ input: Array(5).fill(dataUri(image)) }), 'too-many-inputs'],
     [

@@ -72,7 +72,7 @@ describe("LangChain.js, through its class for OpenAI's embeddings", () => {
   it('raises what the gateway refuses', async () => {
     await expect(embeddings().embedQuery('a photo of a cat')).rejects.toMatchObject({
       status: 400,
-      code: 'malformed-body',
+      code: 'text-not-supported',
     });
     await expect(
       embeddings({}, 'fidelity=0.95, flops=0.1').embedQuery(documents[0] ?? ''),

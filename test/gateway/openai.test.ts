@@ -47,12 +47,14 @@ describe("OpenAI's own client", () => {
 
   it('raises its own error classes, with our code', async () => {
     await expect(client.embeddings.create({ model: 'tiny', input: 'a cat' })).rejects.toSatisfy(
-      (error) => error instanceof OpenAI.BadRequestError && error.code === 'malformed-body',
+      (error) => error instanceof OpenAI.BadRequestError && error.code === 'text-not-supported',
     );
     await expect(client.embeddings.create({ model: 'huge', input: images })).rejects.toSatisfy(
       (error) => error instanceof OpenAI.NotFoundError && error.code === 'unknown-model',
     );
-    await expect(client.embeddings.create({ model: 'tiny', input: 'bm90IGFuIGltYWdl' })).rejects.toSatisfy(
+    await expect(
+      client.embeddings.create({ model: 'tiny', input: 'data:image/png;base64,bm90IGFuIGltYWdl' }),
+    ).rejects.toSatisfy(
       (error) => error instanceof OpenAI.UnprocessableEntityError && error.code === 'undecodable-image',
     );
   });

@@ -56,7 +56,7 @@ describe('image URLs, where they are switched on', () => {
     fetch(`${server.url}/v1/embeddings`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ input }),
+      body: JSON.stringify({ input, error_policy: 'per_item' }),
     });
 
   it('give what the image itself gives, and the time that fetching took', async () => {

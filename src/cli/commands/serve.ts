@@ -3,7 +3,14 @@ import type { Device } from '../../engine/index.ts';
 import type { LogFormat, RunningServer } from '../../host/index.ts';
 import { cachedStore, openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
-import { deviceOption, packingOption, precisionOption, storeOption, whole } from '../options.ts';
+import {
+  deviceOption,
+  limitOptions,
+  packingOption,
+  precisionOption,
+  storeOption,
+  whole,
+} from '../options.ts';
 
 interface ServeFlags {
   readonly store: string;
@@ -18,6 +25,10 @@ interface ServeFlags {
   readonly packing: 'auto' | 'none' | 'full' | 'all';
   readonly workers?: number;
   readonly allowUrl?: string[];
+  readonly maxBody?: number;
+  readonly maxBodyMs?: number;
+  readonly maxInputs?: number;
+  readonly maxPixels?: number;
   readonly cache?: string;
   readonly cacheSize: number;
   readonly log: LogFormat;
@@ -68,6 +79,10 @@ export function serve(console: Console): Command {
       '--allow-url <host...>',
       'fetch images from these https hosts ("*.example.com", "*"); off by default',
     )
+    .addOption(limitOptions.bodyBytes())
+    .addOption(limitOptions.bodyMs())
+    .addOption(limitOptions.inputs())
+    .addOption(limitOptions.pixels())
     .option('--cache <folder>', 'keep what was read of checkpoints here, verified, for warm restarts')
     .option('--cache-size <GB>', 'bytes that the cache may take', whole(1, 10_000), 4)
     .addOption(
@@ -97,6 +112,12 @@ Example:
             });
       const server = await startServer({
         ...flags,
+        limits: {
+          bodyBytes: flags.maxBody,
+          bodyMs: flags.maxBodyMs,
+          inputs: flags.maxInputs,
+          pixels: flags.maxPixels,
+        },
         models: flags.model,
         fetchImage: flags.allowUrl && imageFetcher({ allow: flags.allowUrl }),
         store,

@@ -29,6 +29,16 @@ export interface Answer {
   readonly results: readonly EmbeddedImage[];
 }
 
+/** What was done: patches that the network looked at, of the images that were embedded, and the operations of their levels. */
+export function usageOf({ model, results }: Answer): { patches: number; gflops: number } {
+  const { imageSize, patchSize } = model.config;
+  const embedded = results.flatMap((result) => ('record' in result ? [result.record.gflops] : []));
+  return {
+    patches: Math.floor(imageSize / patchSize) ** 2 * embedded.length,
+    gflops: Number(embedded.reduce((sum, gflops) => sum + gflops, 0).toPrecision(6)),
+  };
+}
+
 /** An answer's body: an object is JSON, bytes are `application/octet-stream` unless the headers say otherwise. */
 export interface Rendered {
   readonly body: object | Uint8Array<ArrayBuffer>;

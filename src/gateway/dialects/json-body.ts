@@ -3,10 +3,14 @@ import { ComputeBudgetSchema } from '../../budget/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { parseBoundedJson } from '../bounded-json.ts';
 
-const { $schema: _, ...budgetJsonSchema } = z.toJSONSchema(ComputeBudgetSchema, { io: 'input' });
+/** A member that is described by a schema and read by a function of its own, which knows what was meant. */
+export function documented(schema: z.ZodType) {
+  const { $schema: _, ...described } = z.toJSONSchema(schema, { io: 'input' });
+  return z.unknown().meta(described);
+}
 
-/** `compute_budget` in a body: described by its schema, and read by `budgetFromBody`, which knows what was meant. */
-export const budgetMember = z.unknown().meta(budgetJsonSchema).optional();
+/** `compute_budget` in a body, for `budgetFromBody`. */
+export const budgetMember = documented(ComputeBudgetSchema).optional();
 
 /** What a dialect's JSON bodies look like, for messages. */
 export interface JsonBody<S extends z.ZodType> {

@@ -1,60 +1,71 @@
 import { z } from 'zod';
 import { budgetFromBody } from '../../budget/index.ts';
-import type { EmbeddedImage } from '../embed-images.ts';
-import { decimals, encodeBase64 } from '../image-input.ts';
+import { Problem } from '../../problem/index.ts';
 import { embedOperation, ref } from '../operation.ts';
+import { encodeVector, type OutputType, OutputTypeSchema } from '../output-type.ts';
 import { ErrorSchema, problemBody } from '../problem-response.ts';
 import type { Route } from '../route.ts';
 import { imageRoute } from '../serve-images.ts';
-import type { Asked, Dialect } from './dialect.ts';
-import { acceptJson, budgetMember, parseJson } from './json-body.ts';
+import { type Answer, type Asked, type Dialect, usageOf } from './dialect.ts';
+import { ItemsSchema, imageItems } from './items.ts';
+import { acceptJson, budgetMember, documented, parseJson } from './json-body.ts';
 
-const image = z
-  .union([z.string(), z.strictObject({ image: z.string() })])
-  .describe('A data URI, bare base64, or an https URL where the gateway fetches URLs');
-
-/** Body of `POST /v1/embeddings`: OpenAI's, plus `compute_budget` and `normalize`. Unknown members are ignored. */
+/** OpenAI's body and Jina's, plus `compute_budget`, `normalize` and `error_policy`. `null` is absent; unknown members are ignored. */
 const EmbeddingsRequestSchema = z.object({
-  model: z.string().optional().describe('Name of a model; the only or default one if absent'),
-  input: z.union([image, z.array(image).min(1)]),
-  encoding_format: z.enum(['float', 'base64']).default('float'),
+  model: z.string().nullish().describe('Name of a model; the only or default one if absent'),
+  input: documented(ItemsSchema),
+  encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z
     .number()
     .int()
     .positive()
-    .optional()
+    .nullish()
     .describe('The first so many principal components of the embedding'),
-  normalize: z.boolean().default(true).describe('Scale every embedding to length 1'),
+  output_dtype: OutputTypeSchema.nullish().describe(
+    "The type of the embedding's numbers, as Voyage names it",
+  ),
+  embedding_type: z
+    .union([OutputTypeSchema, z.literal('base64'), z.array(OutputTypeSchema).length(1)])
+    .nullish()
+    .describe('The same, as Jina names it'),
+  embedding_types: z.array(OutputTypeSchema).length(1).nullish().describe('The same, as Cohere names it'),
+  normalize: z.boolean().nullish().describe('Scale every embedding to length 1; yes if absent'),
+  normalized: z.boolean().nullish().describe('The same, as Jina names it'),
+  error_policy: z
+    .enum(['fail', 'per_item'])
+    .nullish()
+    .describe('What one bad image does: it fails the request, or has its problem in its place'),
   compute_budget: budgetMember,
-  user: z.string().optional(),
+  user: z.string().nullish(),
 });
-
-const embedding = {
-  level: z.int(),
-  flops: z.number().describe("Share of the full network's FLOPs"),
-  fidelity: z.number().describe("Published mean cosine to the full network's embedding"),
-};
+type EmbeddingsRequest = z.output<typeof EmbeddingsRequestSchema>;
 
 /** One entry of the answer; with `error` the embedding is empty and the other images are unaffected. */
 const ItemSchema = z.object({
   object: z.literal('embedding'),
   index: z.int(),
   embedding: z.union([z.array(z.number()), z.string()]),
-  ...embedding,
+  level: z.int().optional(),
+  flops: z.number().optional().describe("Share of the full network's FLOPs"),
+  fidelity: z.number().optional().describe("Published mean cosine to the full network's embedding"),
   error: ErrorSchema.optional(),
 });
 
 const EmbeddingsResponseSchema = z.object({
   object: z.literal('list'),
   model: z.string(),
-  data: z.array(ItemSchema.partial({ level: true, flops: true, fidelity: true })),
-  usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  data: z.array(ItemSchema),
+  usage: z.object({
+    prompt_tokens: z.int().describe('Patches of the images that were embedded'),
+    total_tokens: z.int(),
+    gflops: z.number().describe('What embedding them took, in units of 1e9 floating-point operations'),
+  }),
 });
 type EmbeddingsResponse = z.infer<typeof EmbeddingsResponseSchema>;
-type EmbeddingsRequest = z.output<typeof EmbeddingsRequestSchema>;
 
 interface AskedEmbeddings extends Asked {
-  readonly format: EmbeddingsRequest['encoding_format'];
+  readonly format: 'float' | 'base64';
+  readonly type: OutputType;
 }
 
 const PATH = '/v1/embeddings';
@@ -67,7 +78,7 @@ const embeddings: Dialect<AskedEmbeddings> = {
     request: { 'application/json': ref('EmbeddingsRequest') },
     answer: { 'application/json': ref('EmbeddingsResponse') },
     description:
-      'Embeddings in input order. An image that failed carries `error`; the others are unaffected.',
+      'Embeddings in input order. With `error_policy: "per_item"` an image that failed carries `error`, and the others are unaffected.',
   }),
   schemas: {
     EmbeddingsRequest: { schema: EmbeddingsRequestSchema, io: 'input' },
@@ -75,29 +86,30 @@ const embeddings: Dialect<AskedEmbeddings> = {
   },
   accept: (head) => acceptJson(head.header('Content-Type'), PATH),
   parse(bytes) {
-    const { input, model, dimensions, normalize, encoding_format, compute_budget } = parseJson(bytes, {
+    const body = parseJson(bytes, {
       schema: EmbeddingsRequestSchema,
       example: '{"input": "data:image/jpeg;base64,…"}',
       expected: '{"model"?, "input", "encoding_format"?, "dimensions"?, "compute_budget"?}',
     });
     return {
-      images: (Array.isArray(input) ? input : [input]).map((item) =>
-        typeof item === 'string' ? item : item.image,
-      ),
-      model,
-      vector: { dimensions, normalize },
-      budget: budgetFromBody(compute_budget),
-      failure: 'item',
-      format: encoding_format,
+      images: imageItems(body.input, 'input'),
+      model: body.model ?? undefined,
+      vector: {
+        dimensions: body.dimensions ?? undefined,
+        normalize: body.normalize ?? body.normalized ?? true,
+      },
+      budget: budgetFromBody(body.compute_budget),
+      failure: body.error_policy === 'per_item' ? 'item' : 'request',
+      ...outputOf(body),
     };
   },
-  render({ model, results, requestId }, { format }) {
-    const patches = patchesOf(model.config) * results.length;
+  render(answer, asked) {
+    const { gflops, patches } = usageOf(answer);
     const body: EmbeddingsResponse = {
       object: 'list',
-      model: model.name,
-      data: results.map((result, index) => itemOf(result, index, format, requestId)),
-      usage: { prompt_tokens: patches, total_tokens: patches },
+      model: answer.model.name,
+      data: answer.results.map((result, index) => itemOf(result, index, asked, answer.requestId)),
+      usage: { prompt_tokens: patches, total_tokens: patches, gflops },
     };
     return { body };
   },
@@ -106,15 +118,24 @@ const embeddings: Dialect<AskedEmbeddings> = {
 /** OpenAI's embeddings. */
 export const openai: readonly Route[] = [imageRoute(embeddings)];
 
-/** What OpenAI calls prompt tokens: the patches that the network looks at. */
-function patchesOf({ imageSize, patchSize }: { imageSize: number; patchSize: number }): number {
-  return Math.floor(imageSize / patchSize) ** 2;
+/** What the vector is to be made of and written as; the names that other services have for it must not contradict each other. */
+function outputOf(body: EmbeddingsRequest): Pick<AskedEmbeddings, 'format' | 'type'> {
+  const { output_dtype, embedding_type, embedding_types, encoding_format } = body;
+  const named = [output_dtype, embedding_type, embedding_types].flatMap((value) => value ?? []);
+  const types = new Set(named.filter((name) => name !== 'base64'));
+  if (types.size > 1)
+    throw new Problem(
+      'malformed-body',
+      `The embedding is asked for as ${[...types].join(' and ')}. Ask for one type; POST /v2/embed gives several.`,
+    );
+  const [type = 'float'] = types;
+  return { format: named.includes('base64') ? 'base64' : (encoding_format ?? 'float'), type };
 }
 
 function itemOf(
-  result: EmbeddedImage,
+  result: Answer['results'][number],
   index: number,
-  format: AskedEmbeddings['format'],
+  { format, type }: AskedEmbeddings,
   requestId: string,
 ): EmbeddingsResponse['data'][number] {
   if ('problem' in result) {
@@ -122,12 +143,13 @@ function itemOf(
     return { object: 'embedding', index, embedding: format === 'base64' ? '' : [], error };
   }
   const { vector, record } = result;
+  const { level, flops, fidelity } = record;
   return {
     object: 'embedding',
     index,
-    embedding: format === 'base64' ? encodeBase64(vector) : decimals(vector),
-    level: record.level,
-    flops: record.flops,
-    fidelity: record.fidelity,
+    embedding: encodeVector(vector, type, format),
+    level,
+    flops,
+    fidelity,
   };
 }

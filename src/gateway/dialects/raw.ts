@@ -2,6 +2,7 @@ import { type Budget, budgetFromBody } from '../../budget/index.ts';
 import { isProblem, Problem } from '../../problem/index.ts';
 import { parseBoundedJson } from '../bounded-json.ts';
 import { decimals, littleEndian } from '../image-input.ts';
+import { imageType } from '../image-type.ts';
 import { embedOperation, query } from '../operation.ts';
 import { problemBody } from '../problem-response.ts';
 import type { Route } from '../route.ts';
@@ -51,10 +52,7 @@ const embed: Dialect<AskedRaw> = {
     },
     problems: ['not-acceptable'],
   }),
-  accept(head, { decoder }) {
-    wantsBytes(head);
-    checkMediaType(head.header('Content-Type') ?? '', decoder.mediaTypes);
-  },
+  accept: (head) => void wantsBytes(head),
   async parse(bytes, head) {
     const type = head.header('Content-Type') ?? '';
     const asked = /^multipart\//i.test(type) ? await readForm(bytes, type, head) : readQuery(bytes, head);
@@ -115,14 +113,17 @@ function wantsBytes(head: Head): boolean {
   );
 }
 
-function checkMediaType(type: string, mediaTypes: readonly string[]): void {
+/**
+ * The bytes decide what an image is: curl says `application/x-www-form-urlencoded`, stores `binary/octet-stream`, some programs
+ * `image/jpg`. Only what is no picture and says so is refused for its type.
+ */
+function checkMediaType(type: string, bytes: Uint8Array): void {
+  if (imageType(bytes) !== undefined) return;
   const name = type.split(';')[0]?.trim().toLowerCase() ?? '';
-  const accepted = [...mediaTypes, 'multipart/form-data', 'application/octet-stream', ''];
-  // The bytes decide what an image is; the type only has to be one of ours, or none.
-  if (accepted.includes(name)) return;
+  if (!/^text\/|json$|xml$|html$/.test(name)) return;
   throw new Problem(
     'unsupported-media-type',
-    `/v1/embed takes ${mediaTypes.join(', ')} or multipart/form-data, not "${name.slice(0, 60)}". JSON goes to /v1/embeddings.`,
+    `/v1/embed takes the bytes of a picture or multipart/form-data, not "${name.slice(0, 60)}". JSON goes to /v1/embeddings.`,
   );
 }
 
@@ -131,6 +132,7 @@ type Form = Omit<AskedRaw, 'failure'>;
 function readQuery(bytes: Uint8Array, head: Head): Form {
   if (bytes.length === 0)
     throw new Problem('malformed-body', 'The body is empty. Send an image: curl --data-binary @image.jpg …');
+  checkMediaType(head.header('Content-Type') ?? '', bytes);
   return {
     images: [bytes],
     model: head.query('model'),
