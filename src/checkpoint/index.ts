@@ -29,5 +29,6 @@ export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
 export type { StoredNumbers } from './stored-numbers.ts';
 export { asStored, makeAsStored, numbersOf } from './stored-numbers.ts';
+export { componentSpace, embeddingSpace } from './space.ts';
 export type { Published, PublishOptions } from './writer.ts';
 export { publishCheckpoint } from './writer.ts';

@@ -28,6 +28,8 @@ export class ConcertinaClient {
   readonly #key: string | undefined;
   readonly #fetch: typeof globalThis.fetch;
   readonly #retries: number;
+  /** Spaces of the answers so far, by model and dimensions. */
+  readonly #spaces = new Map<string, string>();
 
   constructor({ baseUrl, apiKey, fetch = globalThis.fetch, retries = 2 }: ClientOptions) {
     this.#base = baseUrl.replace(/\/+$/, '');
@@ -42,9 +44,11 @@ export class ConcertinaClient {
     const response = text
       ? await this.#send('/v1/embeddings', jsonRequest([image], options), options)
       : await this.#send(`/v1/embed?${query(options)}`, bytesRequest(image), options);
+    const space = this.#spaceOf(response, options);
     const embedding = text ? await first(response) : readFloats(await response.arrayBuffer());
     return {
       embedding,
+      space,
       ...readApplied(response.headers.get('Compute-Applied') ?? ''),
       timing: readTiming(response.headers.get('Server-Timing') ?? ''),
       requestId: response.headers.get('X-Request-Id') ?? '',
@@ -55,8 +59,9 @@ export class ConcertinaClient {
   async embedMany(images: readonly Image[], options: EmbedOptions = {}): Promise<EmbeddedItem[]> {
     const input = await Promise.all(images.map(asText));
     const response = await this.#send('/v1/embeddings', jsonRequest(input, options), options);
+    const space = this.#spaceOf(response, options);
     return (await items(response)).map(({ embedding, error, level = 0, flops = 0, fidelity = 0 }) =>
-      error ? { error } : { embedding: decodeFloats(embedding), level, flops, fidelity },
+      error ? { error } : { embedding: decodeFloats(embedding), space, level, flops, fidelity },
     );
   }
 
@@ -68,6 +73,26 @@ export class ConcertinaClient {
   async model(id: string): Promise<Model> {
     const response = await this.#send(`/v1/models/${encodeURIComponent(id)}`);
     return (await response.json()) as Model; // the contract's shape
+  }
+
+  /**
+   * The space of an answer. A model that was replaced by another network under the same name embeds into another one, and
+   * cosines between the two mean nothing.
+   * @throws ConcertinaError('embedding-space-changed') when it is not the one asked for, or not that of the model's answers before
+   */
+  #spaceOf(response: Response, { model = '', dimensions, space: asked }: EmbedOptions): string {
+    const space = response.headers.get('Embedding-Space') ?? '';
+    const name = `${model}/${dimensions ?? 'all'}`;
+    const expected = asked ?? this.#spaces.get(name) ?? space;
+    if (space !== expected)
+      throw new ConcertinaError(
+        'embedding-space-changed',
+        response.status,
+        `The embedding lies in the space "${space}" and was to be compared in "${expected}": another network answers now. Embed the gallery again, and make a new client.`,
+        { space, expected },
+      );
+    this.#spaces.set(name, space);
+    return space;
   }
 
   async #send(path: string, { body, headers }: Sent = {}, options: EmbedOptions = {}): Promise<Response> {

@@ -20,6 +20,8 @@ export interface EmbedOptions {
   readonly dimensions?: number;
   /** Scaled to length 1. @default true */
   readonly normalize?: boolean;
+  /** The space that the embedding will be compared in: any other is refused. */
+  readonly space?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -42,12 +44,15 @@ export interface Embedding {
   /** `fetch`, `decode`, `queue`, `infer`, ms. */
   readonly timing: Readonly<Record<string, number>>;
   readonly requestId: string;
+  /** Only embeddings of the same space can be compared: one for all levels and precisions of a network. */
+  readonly space: string;
 }
 
 /** One of several images: an embedding, or what went wrong with it alone. */
 export type EmbeddedItem =
   | {
       readonly embedding: Float32Array;
+      readonly space: string;
       readonly level: number;
       readonly flops: number;
       readonly fidelity: number;
@@ -83,6 +88,8 @@ export interface Worth {
 export interface Model {
   readonly id: string;
   readonly digest: string;
+  /** Only embeddings of the same space can be compared. */
+  readonly embedding_space: string;
   readonly architecture: string;
   readonly image_size: number;
   readonly dimensions: number;

@@ -4,6 +4,7 @@ import type { ItemRecord } from './record.ts';
 /** Headers that pages of other origins may read. */
 export const EXPOSED_HEADERS = [
   'Compute-Applied',
+  'Embedding-Space',
   'Server-Timing',
   'X-Request-Id',
   'RateLimit',

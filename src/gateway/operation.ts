@@ -74,6 +74,10 @@ const budgetHeader = {
 
 const answerHeaders = {
   'Compute-Applied': { description: APPLIED, schema: { type: 'string' } },
+  'Embedding-Space': {
+    description: 'Name of the space: one for all levels and precisions of a network, another for any other',
+    schema: { type: 'string' },
+  },
   'Server-Timing': { description: 'fetch, decode, queue, infer (ms)', schema: { type: 'string' } },
   'X-Request-Id': { schema: { type: 'string' } },
   RateLimit: { schema: { type: 'string' } },

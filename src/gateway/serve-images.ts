@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import { type Budget, parseBudgetHeader, tightest } from '../budget/index.ts';
 import { Problem } from '../problem/index.ts';
+import type { ServedModel } from '../serving/index.ts';
 import { answerHeaders, leastFaithful } from './answer-headers.ts';
 import type { Asked, Dialect, Rendered } from './dialects/dialect.ts';
 import { answeredElsewhere } from './elsewhere.ts';
@@ -9,6 +10,7 @@ import type { GatewayEnvironment } from './environment.ts';
 import { type ImageItem, openImage } from './image-input.ts';
 import { type Limits, resolveLimits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
+import type { VectorOptions } from './project.ts';
 import { readBody } from './read-body.ts';
 import type { ItemRecord } from './record.ts';
 import type { Handler, Route } from './route.ts';
@@ -62,7 +64,9 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
     }
     const results = await embedImages(parts, request, images);
     settle(c, results, { budget, failure, images: images.length });
-    return respond(c, dialect.render({ requestId: c.get('requestId'), model, results }, asked));
+    const space = await spaceOf(model, vector);
+    c.header('Embedding-Space', space);
+    return respond(c, dialect.render({ requestId: c.get('requestId'), model, space, results }, asked));
   };
 }
 
@@ -85,6 +89,12 @@ const BUDGET_HEADERS = ['Compute-Budget', 'X-Compute-Budget'];
 function requestBudget(c: Context<GatewayEnvironment>, inBody: Budget = {}): Budget {
   const budgets = BUDGET_HEADERS.map((name) => parseBudgetHeader(c.req.header(name) ?? ''));
   return budgets.reduce(tightest, inBody);
+}
+
+/** Principal components are coordinates of their own. */
+async function spaceOf(model: ServedModel, { dimensions }: VectorOptions): Promise<string> {
+  const whole = dimensions === undefined || dimensions === model.config.embeddingWidth;
+  return await (whole ? model.space() : model.componentSpace());
 }
 
 function checkCount(count: number, { inputs }: Limits): void {

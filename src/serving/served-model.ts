@@ -1,5 +1,13 @@
 import { LatencyProfile, type ProfileEntry } from '../budget/index.ts';
-import type { Components, Ladder, LevelWeights, Manifest, Precision } from '../checkpoint/index.ts';
+import {
+  type Components,
+  componentSpace,
+  embeddingSpace,
+  type Ladder,
+  type LevelWeights,
+  type Manifest,
+  type Precision,
+} from '../checkpoint/index.ts';
 import type { ElasticModel } from '../engine/index.ts';
 import type { ProblemCode } from '../problem/index.ts';
 import type { VitConfig } from '../vit/index.ts';
@@ -40,7 +48,10 @@ export class ServedModel {
   readonly created = Math.floor(Date.now() / 1000);
   readonly #clock: Clock;
   #warm = -1;
+  readonly #manifest: Manifest;
   #components: Components | undefined;
+  #space: Promise<string> | undefined;
+  #componentSpace: Promise<string> | undefined;
   #measured = false;
   #inUse = 0;
   readonly #idle = new Set<() => void>();
@@ -57,6 +68,7 @@ export class ServedModel {
     this.digest = digest;
     this.config = manifest.config;
     this.ladder = manifest.ladder;
+    this.#manifest = manifest;
     this.engine = engine;
     this.profile = profile instanceof LatencyProfile ? profile : new LatencyProfile(profile);
     this.#clock = clock;
@@ -76,6 +88,20 @@ export class ServedModel {
   /** Whether some level was measured here, because the profile that it was given did not know it. */
   get measured(): boolean {
     return this.#measured;
+  }
+
+  /** The name of the space that its embeddings lie in. */
+  async space(): Promise<string> {
+    this.#space ??= embeddingSpace(this.#manifest);
+    return await this.#space;
+  }
+
+  /** The space of its embeddings' first principal components; that of the embeddings where there are none. */
+  async componentSpace(): Promise<string> {
+    const space = await this.space();
+    if (!this.#components) return space;
+    this.#componentSpace ??= componentSpace(space, this.#components);
+    return await this.#componentSpace;
   }
 
   get components(): Components | undefined {

@@ -115,7 +115,8 @@ export function simulatedModel(options: SimulatedModelOptions) {
     fidelity: { fp32: { mean: fidelity, p5: fidelity } },
     corrections: [],
   }));
-  const manifest = { config: engine.config, ladder } as unknown as Manifest; // all that a served model reads of it
+  const provenance = { source: { weights: 'simulated' } };
+  const manifest = { config: engine.config, ladder, provenance } as unknown as Manifest; // all that a served model reads of it
   // Where runs wait the model measures itself, as a real one does.
   const profile = (queues ? [] : levels).map(([, , ms], level) => ({
     level,

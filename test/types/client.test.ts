@@ -34,7 +34,7 @@ describe('the types of the client', () => {
 
   it('have every term of a budget, and only those', () => {
     expectTypeOf<keyof Budget>().toEqualTypeOf<
-      Exclude<keyof EmbedOptions, 'strict' | 'model' | 'dimensions' | 'normalize' | 'signal'>
+      Exclude<keyof EmbedOptions, 'strict' | 'model' | 'dimensions' | 'normalize' | 'space' | 'signal'>
     >();
     expectTypeOf<EmbedOptions['latency']>().toEqualTypeOf<number | undefined>();
     // @ts-expect-error a budget is numbers

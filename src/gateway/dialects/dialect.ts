@@ -26,6 +26,8 @@ export interface Asked {
 export interface Answer {
   readonly requestId: string;
   readonly model: ServedModel;
+  /** Name of the space that the vectors lie in. */
+  readonly space: string;
   readonly results: readonly EmbeddedImage[];
 }
 

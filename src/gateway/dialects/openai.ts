@@ -54,6 +54,7 @@ const ItemSchema = z.object({
 const EmbeddingsResponseSchema = z.object({
   object: z.literal('list'),
   model: z.string(),
+  embedding_space: z.string().describe('Only embeddings of the same space can be compared'),
   data: z.array(ItemSchema),
   usage: z.object({
     prompt_tokens: z.int().describe('Patches of the images that were embedded'),
@@ -108,6 +109,7 @@ const embeddings: Dialect<AskedEmbeddings> = {
     const body: EmbeddingsResponse = {
       object: 'list',
       model: answer.model.name,
+      embedding_space: answer.space,
       data: answer.results.map((result, index) => itemOf(result, index, asked, answer.requestId)),
       usage: { prompt_tokens: patches, total_tokens: patches, gflops },
     };

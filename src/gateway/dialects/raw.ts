@@ -42,6 +42,7 @@ const embed: Dialect<AskedRaw> = {
         type: 'object',
         properties: {
           model: { type: 'string' },
+          embedding_space: { type: 'string' },
           embedding: { type: 'array', items: { type: 'number' } },
           level: { type: 'integer' },
           flops: { type: 'number' },
@@ -81,7 +82,7 @@ function allBytes({ results }: Answer): Uint8Array<ArrayBuffer> {
   return body;
 }
 
-function asJson({ model, results, requestId }: Answer, several: boolean): object {
+function asJson({ model, space, results, requestId }: Answer, several: boolean): object {
   const answers = results.map((result) =>
     'problem' in result
       ? { error: problemBody(result.problem, requestId).error }
@@ -92,7 +93,8 @@ function asJson({ model, results, requestId }: Answer, several: boolean): object
           fidelity: result.record.fidelity,
         },
   );
-  return several ? { model: model.name, data: answers } : { model: model.name, ...answers[0] };
+  const head = { model: model.name, embedding_space: space };
+  return several ? { ...head, data: answers } : { ...head, ...answers[0] };
 }
 
 /** @throws Problem('not-acceptable') */

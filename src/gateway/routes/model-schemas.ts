@@ -41,6 +41,7 @@ export const ModelResponseSchema = z.object({
   created: z.int(),
   owned_by: z.string(),
   digest: z.string(),
+  embedding_space: z.string(),
   architecture: z.string(),
   image_size: z.int(),
   dimensions: z.int(),

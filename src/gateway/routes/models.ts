@@ -24,8 +24,8 @@ const listModels: Route = {
   },
   schemas: { ModelsResponse: { schema: ModelsResponseSchema, io: 'output' } },
   handler: ({ registry }) =>
-    function listModels(c: Context<GatewayEnvironment>): Response {
-      return c.json({ object: 'list', data: registry.all().map(describe) });
+    async function listModels(c: Context<GatewayEnvironment>): Promise<Response> {
+      return c.json({ object: 'list', data: await Promise.all(registry.all().map(describe)) });
     },
 };
 
@@ -45,17 +45,17 @@ const getModel: Route = {
   },
   schemas: { ModelResponse: { schema: ModelResponseSchema, io: 'output' } },
   handler: ({ registry }) =>
-    function getModel(c: Context<GatewayEnvironment>): Response {
+    async function getModel(c: Context<GatewayEnvironment>): Promise<Response> {
       const model = registry.get(c.req.param('id'));
       c.get('notes').model = model.name;
-      return c.json(describe(model));
+      return c.json(await describe(model));
     },
 };
 
 /** The ladders, with what each level takes on this machine. */
 export const models: readonly Route[] = [listModels, getModel];
 
-function describe(model: ServedModel): ModelResponse {
+async function describe(model: ServedModel): Promise<ModelResponse> {
   const { config } = model;
   return {
     id: model.name,
@@ -63,6 +63,7 @@ function describe(model: ServedModel): ModelResponse {
     created: model.created,
     owned_by: 'concertina',
     digest: model.digest,
+    embedding_space: await model.space(),
     architecture: config.architecture,
     image_size: config.imageSize,
     dimensions: config.embeddingWidth,
