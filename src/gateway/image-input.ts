@@ -30,7 +30,7 @@ export function textNotSupported(text: string): Problem {
 
 function startsLikePicture(text: string): boolean {
   const head = compact(text.slice(0, 3 * SIGNATURE_BYTES)).slice(0, 4 * Math.ceil(SIGNATURE_BYTES / 3));
-  if (!/^[A-Za-z0-9+/]{4,}$/.test(head)) return false;
+  if (!/^[A-Za-z0-9+/]{4,}={0,2}$/.test(head)) return false;
   return imageType(decodeBase64(head.slice(0, head.length - (head.length % 4)))) !== undefined;
 }
 
