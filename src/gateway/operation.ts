@@ -94,6 +94,8 @@ export interface EmbedOperation {
   readonly answer: Readonly<Record<string, object>>;
   readonly description: string;
   readonly problems?: readonly ProblemCode[];
+  /** Schema of what the dialect says when something goes wrong; problem details if absent. */
+  readonly errors?: object;
 }
 
 /** What all routes that embed images have in common: the budget, what was run, the problems. */
@@ -106,7 +108,10 @@ export function embedOperation(operation: EmbedOperation): Operation {
     requestBody: { required: true, content: contents(request) },
     responses: {
       200: { description, headers: answerHeaders, content: contents(answer) },
-      ...problemResponses([...EMBED_PROBLEMS, ...problems]),
+      ...problemResponses(
+        [...EMBED_PROBLEMS, ...problems],
+        operation.errors && { 'application/json': { schema: operation.errors } },
+      ),
     },
   };
 }
@@ -129,8 +134,10 @@ export function jsonAnswer(description: string, schema: object) {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** Problems under their statuses. */
-export function problemResponses(codes: readonly ProblemCode[]) {
+const PROBLEM_DETAILS = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+
+/** Problems under their statuses. @param content of their bodies; problem details if absent */
+export function problemResponses(codes: readonly ProblemCode[], content: object = PROBLEM_DETAILS) {
   const byStatus = new Map<number, ProblemCode[]>();
   for (const code of codes) {
     const { status } = PROBLEMS[code];
@@ -141,8 +148,17 @@ export function problemResponses(codes: readonly ProblemCode[]) {
       status,
       {
         description: list.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
-        content: { 'application/problem+json': { schema: ref('Problem') } },
+        content,
       },
     ]),
   );
+}
+
+/** A question without a body, of a dialect that has nothing of its own to say about problems. */
+export function probeOperation(operationId: string, summary: string): Operation {
+  return {
+    operationId,
+    summary,
+    responses: { 200: { description: 'Yes' }, ...problemResponses(['not-ready', 'draining']) },
+  };
 }

@@ -27,8 +27,9 @@ export function imageItem(item: unknown, path: string): ImageItem {
   if (typeof item === 'string') return imageOrText(item);
   if (isTokens(item)) return textNotSupported(`[${item.slice(0, 8).join(', ')}]`);
   if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
-    const { image, image_url: url, text } = { ...item } as Record<string, unknown>; // checked here
+    const { image, image_base64: base64, image_url: url, text } = { ...item } as Record<string, unknown>; // checked here
     if (typeof image === 'string') return image;
+    if (typeof base64 === 'string') return base64;
     if (typeof url === 'string') return url;
     if (typeof url === 'object' && url !== null && 'url' in url && typeof url.url === 'string')
       return url.url;
@@ -52,4 +53,27 @@ export function imageItems(input: unknown, path: string): ImageItem[] {
 /** Text that a tokeniser has been over: OpenAI takes numbers too. */
 function isTokens(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number');
+}
+
+/**
+ * The one picture of a list of content parts, in Voyage's, Cohere's and vLLM's form: one vector stands for all of the parts, and
+ * this model makes one of a picture alone.
+ * @throws Problem('malformed-body')
+ */
+export function onlyImage(content: unknown, path: string): ImageItem {
+  const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
+  const [first] = parts;
+  const text = parts.find((part) => typeof part === 'string' || typeOf(part) === 'text');
+  if (text !== undefined) return imageItem(typeof text === 'string' ? { text } : text, path);
+  if (parts.length !== 1 || first === undefined)
+    throw new Problem(
+      'malformed-body',
+      `${path}: there are ${parts.length} parts. This model embeds one picture at a time: send one in each input.`,
+      { path },
+    );
+  return imageItem(first, path);
+}
+
+function typeOf(part: unknown): unknown {
+  return typeof part === 'object' && part !== null && 'type' in part ? part.type : undefined;
 }

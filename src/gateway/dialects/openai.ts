@@ -1,19 +1,25 @@
 import { z } from 'zod';
 import { budgetFromBody } from '../../budget/index.ts';
 import { Problem } from '../../problem/index.ts';
+import type { ImageItem } from '../image-input.ts';
 import { embedOperation, ref } from '../operation.ts';
 import { encodeVector, type OutputType, OutputTypeSchema } from '../output-type.ts';
 import { ErrorSchema, problemBody } from '../problem-response.ts';
 import type { Route } from '../route.ts';
 import { imageRoute } from '../serve-images.ts';
 import { type Answer, type Asked, type Dialect, usageOf } from './dialect.ts';
-import { ItemsSchema, imageItems } from './items.ts';
+import { ItemsSchema, imageItems, onlyImage } from './items.ts';
 import { acceptJson, budgetMember, documented, parseJson } from './json-body.ts';
 
 /** OpenAI's body and Jina's, plus `compute_budget`, `normalize` and `error_policy`. `null` is absent; unknown members are ignored. */
 const EmbeddingsRequestSchema = z.object({
   model: z.string().nullish().describe('Name of a model; the only or default one if absent'),
-  input: documented(ItemsSchema),
+  input: documented(ItemsSchema).optional(),
+  messages: z
+    .array(z.looseObject({ content: z.unknown() }))
+    .min(1)
+    .nullish()
+    .describe('In place of `input`, as vLLM has it: a conversation with one picture'),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z
     .number()
@@ -64,14 +70,15 @@ const EmbeddingsResponseSchema = z.object({
 });
 type EmbeddingsResponse = z.infer<typeof EmbeddingsResponseSchema>;
 
-interface AskedEmbeddings extends Asked {
+export interface AskedEmbeddings extends Asked {
   readonly format: 'float' | 'base64';
   readonly type: OutputType;
 }
 
 const PATH = '/v1/embeddings';
 
-const embeddings: Dialect<AskedEmbeddings> = {
+/** `/v1/embeddings`, which other addresses take too. */
+export const embeddings: Dialect<AskedEmbeddings> = {
   path: PATH,
   operation: embedOperation({
     operationId: 'createEmbeddings',
@@ -93,7 +100,7 @@ const embeddings: Dialect<AskedEmbeddings> = {
       expected: '{"model"?, "input", "encoding_format"?, "dimensions"?, "compute_budget"?}',
     });
     return {
-      images: imageItems(body.input, 'input'),
+      images: imagesOf(body),
       model: body.model ?? undefined,
       vector: {
         dimensions: body.dimensions ?? undefined,
@@ -117,8 +124,21 @@ const embeddings: Dialect<AskedEmbeddings> = {
   },
 };
 
-/** OpenAI's embeddings. */
+/** OpenAI's embeddings, Jina's and vLLM's. */
 export const openai: readonly Route[] = [imageRoute(embeddings)];
+
+/** Of `input`, or the one picture of a conversation. */
+function imagesOf({ input, messages }: EmbeddingsRequest): ImageItem[] {
+  if (!messages) return imageItems(input, 'input');
+  if (input !== undefined && input !== null)
+    throw new Problem('malformed-body', 'There are both "input" and "messages". Send one of them.');
+  return [
+    onlyImage(
+      messages.flatMap(({ content }) => content),
+      'messages',
+    ),
+  ];
+}
 
 /** What the vector is to be made of and written as; the names that other services have for it must not contradict each other. */
 function outputOf(body: EmbeddingsRequest): Pick<AskedEmbeddings, 'format' | 'type'> {

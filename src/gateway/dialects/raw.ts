@@ -9,14 +9,15 @@ import type { Route } from '../route.ts';
 import { imageRoute } from '../serve-images.ts';
 import type { Answer, Asked, Dialect, Head } from './dialect.ts';
 
-interface AskedRaw extends Asked {
+export interface AskedRaw extends Asked {
   /** Several parts were sent as a form, so the answer is a list. */
   readonly several: boolean;
 }
 
 const binary = { type: 'string', format: 'binary' };
 
-const embed: Dialect<AskedRaw> = {
+/** `/v1/embed`, which other addresses take too. */
+export const embed: Dialect<AskedRaw> = {
   path: '/v1/embed',
   operation: embedOperation({
     operationId: 'embed',
