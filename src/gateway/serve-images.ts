@@ -62,9 +62,8 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
       const sent = await answeredElsewhere(elsewhere, c, { tier, firstByte, declared, read });
       if (sent) return sent;
     }
-    const results = await embedImages(parts, request, images);
+    const [results, space] = await Promise.all([embedImages(parts, request, images), spaceOf(model, vector)]);
     settle(c, results, { budget, failure, images: images.length });
-    const space = await spaceOf(model, vector);
     c.header('Embedding-Space', space);
     return respond(c, dialect.render({ requestId: c.get('requestId'), model, space, results }, asked));
   };

@@ -31,7 +31,10 @@ describe('the images of one request', () => {
     const began = clock.now();
     const response = await gateway.app.request('/v1/embeddings', {
       method: 'POST',
-      body: JSON.stringify({ input: Array.from({ length: count }, (_, i) => dataUri(Uint8Array.of(i))) }),
+      body: JSON.stringify({
+        input: Array.from({ length: count }, (_, i) => dataUri(Uint8Array.of(i))),
+        error_policy: 'per_item',
+      }),
       headers: { 'Content-Type': 'application/json', ...(budget && { 'Compute-Budget': budget }) },
     });
     const { data } = (await response.json()) as { data: { level?: number; error?: { code: string } }[] }; // the contract's shape

@@ -322,7 +322,7 @@ describe('bad input', () => {
   });
 
   it('answers unknown addresses with 404 and wrong methods with 405 and Allow', async () => {
-    expect((await problem(await fetch(`${server.url}/v2/embed`))).code).toBe('unknown-route');
+    expect((await problem(await fetch(`${server.url}/v3/embed`))).code).toBe('unknown-route');
     const response = await fetch(`${server.url}/v1/embed`);
     expect(response.headers.get('Allow')).toBe('POST');
     expect((await problem(response)).code).toBe('method-not-allowed');

@@ -247,7 +247,7 @@ describe('dialects', () => {
     const broken = await json('/v2/embed', { images: ['data:image/png;base64,bm90IGFuIGltYWdl'] });
     expect(broken).toMatchObject({
       status: 422,
-      body: { message: expect.stringContaining('cannot be decoded') },
+      body: { code: 'undecodable-image', message: expect.stringMatching(/^The image/) },
     });
     expect(broken.headers.get('Content-Type')).toMatch(/^application\/json/);
     const { paths } = openApiDocument('0', ROUTES);
