@@ -1,5 +1,5 @@
 import { Problem } from '../problem/index.ts';
-import { decodeTensor } from '../vit/index.ts';
+import { decodeTensor, elementOf } from '../vit/index.ts';
 import { breather } from './breather.ts';
 import { columnsOf, isScale, parseStoredName, scaleOf } from './layout.ts';
 import type { LevelWeights, WeightTensor } from './level-weights.ts';
@@ -132,10 +132,10 @@ function together(name: string, parts: readonly High[]): High {
     scale.set(part.scale, row);
     at += part.high.length;
     row += part.scale.length;
-    units += part.shape[0] ?? 0;
+    units += elementOf(part.shape, 0);
   }
-  const [first] = parts;
-  return { shape: [units, ...(first?.shape.slice(1) ?? [])], high, scale, columns: first?.columns };
+  const first = elementOf(parts, 0);
+  return { shape: [units, ...first.shape.slice(1)], high, scale, columns: first.columns };
 }
 
 const incomplete = (name: string) =>

@@ -48,9 +48,9 @@ export function parseStoredName(stored: string): {
   readonly level: number;
 } {
   const correction = /^levels\.(\d+)\.(.+)$/.exec(stored);
-  if (correction) return { kind: 'correction', name: correction[2] ?? '', level: Number(correction[1]) };
+  if (correction) return { kind: 'correction', name: elementOf(correction, 2), level: Number(correction[1]) };
   const increment = /^(.+)@(\d+)$/.exec(stored);
-  if (increment) return { kind: 'increment', name: increment[1] ?? '', level: Number(increment[2]) };
+  if (increment) return { kind: 'increment', name: elementOf(increment, 1), level: Number(increment[2]) };
   return { kind: 'shared', name: stored, level: 0 };
 }
 

@@ -1,5 +1,5 @@
 import { Problem } from '../problem/index.ts';
-import { keepsAll, unitCount, unitKinds } from '../vit/index.ts';
+import { elementOf, keepsAll, unitCount, unitKinds } from '../vit/index.ts';
 import type { Manifest } from './manifest.ts';
 
 /**
@@ -19,7 +19,7 @@ export function checkManifest(manifest: Manifest): void {
       refuse(`Its ranges leave a gap or overlap at byte ${at}.`);
     if (range.level < level || range.level >= ladder.length)
       refuse(`Its ranges are not in level order at byte ${at}.`);
-    if (range.end > (ladder[range.level]?.end ?? 0))
+    if (range.end > elementOf(ladder, range.level).end)
       refuse(`A range of level ${range.level} reaches beyond the level.`);
     at = range.end;
     level = range.level;
@@ -39,6 +39,7 @@ export function checkManifest(manifest: Manifest): void {
     if (before && current.end < before.end) refuse(`Level ${index} ends before level ${index - 1}.`);
     const kinds = unitKinds(config);
     for (const kind of new Set([...kinds, 'heads', 'merge'] as const)) {
+      // None of a kind that the network has is none too few.
       const counts = current[kind]?.length ?? 0;
       if (counts !== config.depth)
         refuse(`Level ${index} has ${counts} ${kind} counts for ${config.depth} blocks.`);
@@ -47,6 +48,7 @@ export function checkManifest(manifest: Manifest): void {
       current[kind]?.forEach((kept, block) => {
         const all = unitCount(config, kind);
         if (kept > all) refuse(`Level ${index} keeps ${kept} of ${all} ${kind} in block ${block}.`);
+        // Below the smallest level there is nothing.
         if (kept < (before?.[kind]?.[block] ?? 0)) refuse(`Level ${index} is not nested in block ${block}.`);
       });
     }

@@ -1,7 +1,7 @@
 import { isProblem, Problem } from '../problem/index.ts';
 import type { ObjectStore, ReadOptions } from '../storage/index.ts';
 import type { Tensor, TensorMap } from '../vit/index.ts';
-import { memorySource, readSafetensors } from '../vit/index.ts';
+import { elementOf, memorySource, readSafetensors } from '../vit/index.ts';
 import type { Components } from './content.ts';
 import { levelDecoder } from './decode-level.ts';
 import { sha256 } from './digest.ts';
@@ -122,7 +122,7 @@ export async function openCheckpoint(
     try {
       for (const [level, { end }] of manifest.ladder.entries()) {
         if (level < from) continue;
-        const start = level === 0 ? 0 : (manifest.ladder[level - 1]?.end ?? 0);
+        const start = level === 0 ? 0 : elementOf(manifest.ladder, level - 1).end;
         const bytes = new Uint8Array(end - start);
         for (const range of wanted) {
           if (range.level !== level) continue;
@@ -203,8 +203,8 @@ async function assemble(manifest: Manifest, levels: AsyncIterable<LevelWeights>)
       data.set(part.data, at);
       at += part.data.length;
     }
-    const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
-    tensors.set(name, { shape: [rows, ...(parts[0]?.shape.slice(1) ?? [])], data });
+    const rows = parts.reduce((sum, part) => sum + elementOf(part.shape, 0), 0);
+    tensors.set(name, { shape: [rows, ...elementOf(parts, 0).shape.slice(1)], data });
   }
   return tensors;
 }

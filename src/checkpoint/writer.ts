@@ -1,6 +1,7 @@
 import { isProblem, Problem } from '../problem/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import {
+  elementOf,
   encodeHalf,
   encodeSafetensors,
   encodeSafetensorsHeader,
@@ -181,6 +182,12 @@ function encodeNumbers(data: Float32Array | Int8Array, dtype: PlacedTensor['dtyp
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
+function written(tensors: Readonly<Record<string, StoredTensor>>, name: string): StoredTensor {
+  const tensor = tensors[name];
+  if (!tensor) throw new RangeError(`${name} has no place in the file.`);
+  return tensor;
+}
+
 /** End of each level's bytes: levels follow each other, so a level that adds nothing ends where the one before it ends. */
 function levelEnds(
   placed: readonly PlacedTensor[],
@@ -190,7 +197,8 @@ function levelEnds(
 ): number[] {
   const ends = new Array<number>(levels).fill(header);
   for (const { name, level } of placed) {
-    for (let k = level; k < levels; k++) ends[k] = Math.max(ends[k] ?? 0, tensors[name]?.end ?? 0);
+    const { end } = written(tensors, name);
+    for (let k = level; k < levels; k++) ends[k] = Math.max(elementOf(ends, k), end);
   }
   return ends;
 }
@@ -235,7 +243,7 @@ function ladder(
       flops: own,
       share: own / full,
       params: parameters(content.config, level),
-      end: ends[index] ?? 0,
+      end: elementOf(ends, index),
       memory: numbers * 4,
       fidelity: level.fidelity,
       corrections: placed

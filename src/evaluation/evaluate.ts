@@ -4,11 +4,12 @@ import { createModel, type ElasticModel, ladderOptions, type ModelOptions } from
 import { isProblem, Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
+import { elementOf } from '../vit/index.ts';
 import { sharpDecoder } from '../vit/node.ts';
+import { linearProbeTop1 } from './kernels/linear-probe.ts';
+import type { Vectors } from './kernels/vectors.ts';
 import type { LabelledImage, LabelledImages } from './labelled-images.ts';
-import { linearProbeTop1 } from './linear-probe.ts';
 import { crossBudgetRecall, fidelity, knnTop1 } from './measures.ts';
-import type { Vectors } from './vectors.ts';
 
 /** Runs whose median is a level's time; the first is not counted. */
 const TIMED_RUNS = 9;
@@ -104,7 +105,7 @@ export async function evaluate(
           images.classes.length,
         ),
         recall: { at1, at10 },
-        ms: await timeOf(engine, queries.pixels[0] ?? new Float32Array(), { level, precision }),
+        ms: await timeOf(engine, elementOf(queries.pixels, 0), { level, precision }),
       });
       step.advance(measured.length, `k-NN ${measured.at(-1)?.knn.toFixed(3)}`);
     }
@@ -169,7 +170,7 @@ async function embedAll(
     while (next < pixels.length) {
       signal?.throwIfAborted();
       const index = next++;
-      data.set(await engine.embed(pixels[index] ?? new Float32Array(), 1, run), index * width);
+      data.set(await engine.embed(elementOf(pixels, index), 1, run), index * width);
     }
   };
   await Promise.all(Array.from({ length: engine.concurrency }, worker));
@@ -183,5 +184,8 @@ async function timeOf(engine: ElasticModel, pixels: Float32Array, how: Run): Pro
     await engine.embed(pixels, 1, how);
     if (run > 0) times.push(performance.now() - began);
   }
-  return times.toSorted((a, b) => a - b)[TIMED_RUNS >> 1] ?? Number.NaN;
+  return elementOf(
+    times.toSorted((a, b) => a - b),
+    TIMED_RUNS >> 1,
+  );
 }

@@ -1,4 +1,5 @@
-import { cosines, nearest, normalised, type Vectors } from './vectors.ts';
+import { elementOf } from '../vit/index.ts';
+import { cosines, nearest, normalised, type Vectors } from './kernels/vectors.ts';
 
 /** Mean and 5th percentile of the cosine to the full network's embeddings. */
 export function fidelity(level: Vectors, full: Vectors): { mean: number; p5: number } {
@@ -22,7 +23,7 @@ export function knnTop1(
   const hits = found.filter((indices, query) => {
     const votes = new Map<number, number>();
     for (const index of indices) {
-      const label = galleryLabels[index] ?? -1;
+      const label = elementOf(galleryLabels, index);
       votes.set(label, (votes.get(label) ?? 0) + 1);
     }
     const [winner] = [...votes].sort(([a, m], [b, n]) => n - m || a - b);
@@ -43,11 +44,11 @@ export function crossBudgetRecall(
   ks: readonly number[],
 ): number[] {
   const reference = normalised(gallery);
-  const wanted = nearest(normalised(queriesAtFull), reference, 1).map(([first]) => first);
+  const wanted = nearest(normalised(queriesAtFull), reference, 1).map((found) => elementOf(found, 0));
   const found = nearest(normalised(queriesAtLevel), reference, Math.max(...ks));
   return ks.map(
     (k) =>
-      found.filter((indices, query) => indices.slice(0, k).includes(wanted[query] ?? -1)).length /
+      found.filter((indices, query) => indices.slice(0, k).includes(elementOf(wanted, query))).length /
       Math.max(1, found.length),
   );
 }

@@ -10,7 +10,14 @@ import {
 } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
-import { fullVariant, readModel, type Tensor, type Variant, type VitConfig } from '../vit/index.ts';
+import {
+  elementOf,
+  fullVariant,
+  readModel,
+  type Tensor,
+  type Variant,
+  type VitConfig,
+} from '../vit/index.ts';
 import { folderFiles, sharpDecoder } from '../vit/node.ts';
 import { compareWithExpected } from './check-model.ts';
 import type { ImportanceCriterion, PruningContext } from './contracts.ts';
@@ -234,7 +241,7 @@ function distinct(variants: readonly Variant[], config: VitConfig): Variant[] {
   const keys = all.map(({ heads, channels, merge, queries, values }) =>
     JSON.stringify([heads, channels, merge, queries, values]),
   );
-  return all.filter((_, index) => keys.indexOf(keys[index] ?? '') === index);
+  return all.filter((_, index) => keys.indexOf(elementOf(keys, index)) === index);
 }
 
 async function principalComponents(context: PruningContext, wanted: number): Promise<Components | undefined> {

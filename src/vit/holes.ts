@@ -12,11 +12,12 @@ export function tensorOf<T>(tensors: ReadonlyMap<string, T>, name: string): T {
 
 /**
  * The element at a position that must be there.
- * @throws RangeError when it is not: an index is wrong, or a list is shorter than what it belongs to
+ * @throws RangeError when it is not: an index is wrong, or a list is missing or shorter than what it belongs to
  */
-export function elementOf<T>(list: ArrayLike<T>, index: number): T {
-  const element = list[index];
-  if (element === undefined)
-    throw new RangeError(`There is no element ${index} in a list of ${list.length}.`);
-  return element;
+export function elementOf<T>(list: ArrayLike<T> | undefined, index: number): T {
+  const element = list?.[index];
+  if (element !== undefined) return element;
+  throw new RangeError(
+    `There is no element ${index}: ${list ? `the list has ${list.length}` : 'there is no list'}.`,
+  );
 }

@@ -12,9 +12,9 @@ export {
 } from './config.ts';
 export { DecodeTimes, decodeCost } from './decode-cost.ts';
 export { type Expected, readExpected } from './expected.ts';
-export { decodeHalf, encodeHalf } from './float16.ts';
 export { elementOf, tensorOf } from './holes.ts';
 export type { DecodeOptions, ExpectedDecode, ImageDecoder } from './image.ts';
+export { decodeHalf, encodeHalf } from './kernels/float16.ts';
 export type { ModelFiles, ReadModelOptions, SourceModel } from './model-source.ts';
 export { readModel } from './model-source.ts';
 export { type PictureHeader, readPictureHeader } from './picture-header.ts';

@@ -1,3 +1,4 @@
+import { addWeighted } from './kernels/pixels.ts';
 import { antialiasedTaps, cubic, type Taps } from './resampling.ts';
 
 /**
@@ -19,8 +20,7 @@ export function resampleGrid(
     for (const [k, weight] of weights.entries()) {
       const source = clamp(first + k) * from * width;
       const target = y * from * width;
-      for (let i = 0; i < from * width; i++)
-        rows[target + i] = (rows[target + i] ?? 0) + weight * (grid[source + i] ?? 0);
+      addWeighted(rows, target, grid, source, from * width, weight);
     }
   }
   const out = new Float64Array(to * to * width);
@@ -29,8 +29,7 @@ export function resampleGrid(
       for (const [k, weight] of weights.entries()) {
         const source = (y * from + clamp(first + k)) * width;
         const target = (y * to + x) * width;
-        for (let i = 0; i < width; i++)
-          out[target + i] = (out[target + i] ?? 0) + weight * (rows[source + i] ?? 0);
+        addWeighted(out, target, rows, source, width, weight);
       }
     }
   }

@@ -1,4 +1,5 @@
 import type { Preprocessing } from './config.ts';
+import { resamplePixel } from './kernels/pixels.ts';
 
 /** For every output position the first input position that it reads and the weights of that and the following ones. */
 export type Taps = readonly { readonly first: number; readonly weights: Float64Array }[];
@@ -85,40 +86,22 @@ export function resizePicture(
   const rows = new Uint8ClampedArray((end - first) * box.width * 3);
   for (let y = first; y < end; y++) {
     for (const [x, taps] of across.entries()) {
-      resample(rows, ((y - first) * box.width + x) * 3, data, (y * width + taps.first) * 3, 3, taps.weights);
+      resamplePixel(
+        rows,
+        ((y - first) * box.width + x) * 3,
+        data,
+        (y * width + taps.first) * 3,
+        3,
+        taps.weights,
+      );
     }
   }
   const out = new Uint8ClampedArray(box.height * box.width * 3);
   for (const [y, taps] of down.entries()) {
     for (let x = 0; x < box.width; x++) {
       const start = ((taps.first - first) * box.width + x) * 3;
-      resample(out, (y * box.width + x) * 3, rows, start, box.width * 3, taps.weights);
+      resamplePixel(out, (y * box.width + x) * 3, rows, start, box.width * 3, taps.weights);
     }
   }
   return { width: box.width, height: box.height, data: new Uint8Array(out.buffer) };
-}
-
-/** One RGB pixel at `at` of `target` from the pixels `stride` apart that begin at `from`; halves round up, as in Pillow. */
-function resample(
-  target: Uint8ClampedArray,
-  at: number,
-  source: Uint8Array | Uint8ClampedArray,
-  from: number,
-  stride: number,
-  weights: Float64Array,
-): void {
-  let red = 0.5;
-  let green = 0.5;
-  let blue = 0.5;
-  let pixel = from;
-  for (let k = 0; k < weights.length; k++) {
-    const weight = weights[k] ?? 0;
-    red += weight * (source[pixel] ?? 0);
-    green += weight * (source[pixel + 1] ?? 0);
-    blue += weight * (source[pixel + 2] ?? 0);
-    pixel += stride;
-  }
-  target[at] = Math.floor(red);
-  target[at + 1] = Math.floor(green);
-  target[at + 2] = Math.floor(blue);
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Problem } from '../problem/index.ts';
-import { decodeBrainFloat, decodeHalf } from './float16.ts';
+import { decodeBrainFloat, decodeHalf } from './kernels/float16.ts';
 import type { Tensor } from './tensors.ts';
 
 /** Random access to the bytes of a file, wherever it lies. */

@@ -2,6 +2,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import { Problem } from '../problem/index.ts';
 import type { VitConfig } from './config.ts';
 import type { DecodeOptions, ImageDecoder } from './image.ts';
+import { inksOverWhite, threeChannels } from './kernels/pixels.ts';
 import { cropGeometry, normalise } from './preprocess.ts';
 import { type Box, type Picture, resizePicture } from './resampling.ts';
 
@@ -156,23 +157,14 @@ async function openImage(image: Uint8Array, options: DecodeOptions) {
 async function fromInks(pipeline: Sharp): Promise<Sharp> {
   const inks = await output(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk'));
   const { width, height } = inks;
-  const data = new Uint8Array(width * height * 3);
-  for (let i = 0; i < data.length; i++) {
-    const [pixel, channel] = [Math.floor(i / 3), i % 3];
-    const ink = inks.data[pixel * inks.channels + channel] ?? 0;
-    const black = inks.data[pixel * inks.channels + 3] ?? 0;
-    data[i] = Math.round(((255 - ink) * (255 - black)) / 255);
-  }
+  const data = inksOverWhite(inks.data, inks.channels, width * height);
   return sharp(data, { raw: { width, height, channels: 3 } });
 }
 
 async function finish(pipeline: Sharp): Promise<DecodedPicture> {
   const { width, height, channels, data } = await output(pipeline);
   if (channels === 3) return { width, height, data };
-  const rgb = new Uint8Array(width * height * 3);
-  for (let i = 0; i < rgb.length; i++)
-    rgb[i] = data[Math.floor(i / 3) * channels + (channels < 3 ? 0 : i % 3)] ?? 0;
-  return { width, height, data: rgb };
+  return { width, height, data: threeChannels(data, channels, width * height) };
 }
 
 async function output(pipeline: Sharp): Promise<Size & { channels: number; data: Uint8Array }> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { decodeHalf, encodeHalf, floatToHalf, halfToFloat } from '../../src/vit/float16.ts';
 import { decodeTensor } from '../../src/vit/index.ts';
+import { decodeHalf, encodeHalf, floatToHalf, halfToFloat } from '../../src/vit/kernels/float16.ts';
 
 const everyPattern = Array.from({ length: 65536 }, (_, bits) => bits);
 /** All of them, little-endian. */

@@ -18,8 +18,9 @@ describe('what is missing', () => {
 
   it('is no element of a list', () => {
     expect(elementOf([0, 0], 1)).toBe(0);
-    expect(() => elementOf([5, 6], 2)).toThrow('no element 2 in a list of 2');
+    expect(() => elementOf([5, 6], 2)).toThrow('no element 2: the list has 2');
     expect(() => elementOf(new Float32Array(3), -1)).toThrow(RangeError);
+    expect(() => elementOf(undefined, 0)).toThrow('there is no list');
   });
 
   it('is no unit that is kept, and no order of units', () => {

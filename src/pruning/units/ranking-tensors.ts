@@ -32,7 +32,7 @@ export function rankingTensors(config: VitConfig, scores: UnitScores, ranking: R
     put(
       `scores.${kind}`,
       perBlock,
-      range(config.depth).flatMap((block) => Array.from(elementOf(scores[kind] ?? [], block))),
+      range(config.depth).flatMap((block) => Array.from(elementOf(scores[kind], block))),
     );
     put(
       `units.${kind}`,

@@ -37,7 +37,7 @@ export function rank(config: VitConfig, scores: UnitScores, protection: Protecti
   }
   const asked = order(queries, protection.heads, 1);
   const given = order(values, protection.heads, 1);
-  const scoreOf = ([kind, block, index]: Dimension) => elementOf(elementOf(scores[kind] ?? [], block), index);
+  const scoreOf = ([kind, block, index]: Dimension) => elementOf(elementOf(scores[kind], block), index);
   const dimensions = [
     ...asked.prunable.map((unit): Dimension => ['queries', ...unit]),
     ...given.prunable.map((unit): Dimension => ['values', ...unit]),

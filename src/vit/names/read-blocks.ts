@@ -1,6 +1,13 @@
 import type { VitConfig } from '../config.ts';
 import type { Tensor } from '../tensors.ts';
-import { canonicalRotary, interleaveHeads, scaleColumns, type Thirds, thirds, transpose } from './layout.ts';
+import {
+  canonicalRotary,
+  interleaveHeads,
+  scaleColumns,
+  type Thirds,
+  thirds,
+  transpose,
+} from './kernels/layout.ts';
 import type { BlockNames, NetworkNames } from './network-names.ts';
 import type { SourceTensors } from './source-tensors.ts';
 

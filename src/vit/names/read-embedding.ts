@@ -2,6 +2,7 @@ import { Problem } from '../../problem/index.ts';
 import { patchTokens, type VitConfig } from '../config.ts';
 import { resampleGrid } from '../resample-grid.ts';
 import type { Tensor } from '../tensors.ts';
+import { addNumbers } from './kernels/layout.ts';
 import type { NetworkNames, PositionNames } from './network-names.ts';
 import type { SourceTensors } from './source-tensors.ts';
 
@@ -31,9 +32,7 @@ export async function readEmbedding(
   let position = new Float32Array(patches * D);
   if (names.positions) {
     const table = await readPositions(source, config, names.positions, prefix.length / D);
-    table.prefix.forEach((value, i) => {
-      prefixData[i] = (prefixData[i] ?? 0) + value;
-    });
+    addNumbers(prefixData, table.prefix);
     position = table.patches;
   }
   tensors.set('embed.position', { shape: [patches, D], data: position });
@@ -51,7 +50,7 @@ async function readPositions(
   prefixRows: number,
 ): Promise<{ prefix: Float32Array; patches: Float32Array<ArrayBuffer> }> {
   const { width: D } = config;
-  const rows = source.shape(table).at(-2) ?? 0;
+  const rows = source.side(table, -2);
   const to = Math.sqrt(patchTokens(config));
   const offset =
     which === 'patches' ? 0 : which === 'all' ? prefixRows : prefixRows - config.prefix.registers;

@@ -71,6 +71,21 @@ export class SourceTensors {
   }
 
   /**
+   * Length of an axis of a tensor; a negative one counts from the last.
+   * @throws Problem('tensor-mismatch') when there is no such tensor, or it has no such axis
+   */
+  side(name: string, axis: number): number {
+    const shape = this.shape(name);
+    const side = shape.at(axis);
+    if (side !== undefined) return side;
+    throw new Problem(
+      'tensor-mismatch',
+      `${this.#model}: tensor "${this.#prefix}${name}" has shape [${shape.join(', ')}], too few axes for what it should be. Check that config.json belongs to these weights.`,
+      { tensor: this.#prefix + name, found: shape },
+    );
+  }
+
+  /**
    * The tensor's numbers when it has this shape (axes of length 1 do not matter).
    * @throws Problem('tensor-mismatch') naming the tensor and both shapes
    */

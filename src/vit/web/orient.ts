@@ -1,3 +1,4 @@
+import { overWhite } from '../kernels/pixels.ts';
 import type { Picture } from '../resampling.ts';
 
 /**
@@ -5,16 +6,7 @@ import type { Picture } from '../resampling.ts';
  * @param rgba `[height, width, 4]` uint8
  */
 export function flatten(rgba: Uint8ClampedArray, width: number, height: number): Picture {
-  const data = new Uint8Array(width * height * 3);
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    const alpha = rgba[4 * pixel + 3] ?? 0;
-    for (let channel = 0; channel < 3; channel++) {
-      const colour = rgba[4 * pixel + channel] ?? 0;
-      data[3 * pixel + channel] =
-        alpha === 255 ? colour : Math.floor((colour * alpha + 255 * (255 - alpha)) / 255);
-    }
-  }
-  return { width, height, data };
+  return { width, height, data: overWhite(rgba, width * height) };
 }
 
 /** Turns and mirrors a picture the way its EXIF orientation asks for. */

@@ -114,7 +114,7 @@ function ownParameters(
     const weight = layer.weight.subarray(0, inputs * config.width);
     parameters.push({
       data: own(`${name}.weight`, weight, lastLayerShape(config, part, inputs)),
-      of: ({ weights: found }) => elementOf(found?.[part] ?? [], block),
+      of: ({ weights: found }) => elementOf(found?.[part], block),
     });
     return parameters;
   });

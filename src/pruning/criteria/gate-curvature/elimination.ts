@@ -35,7 +35,7 @@ export function eliminationOrder(
   };
   const groups = unitKinds(config).flatMap((kind) =>
     range(config.depth).map((block) => {
-      const data = elementOf(gates.get(kind) ?? [], block);
+      const data = elementOf(gates.get(kind), block);
       const width = unitCount(config, kind);
       return {
         kind,
@@ -67,7 +67,7 @@ export function eliminationOrder(
     candidates.sort((a, b) => a.cost - b.cost); // stable: ties by kind, block, index
     for (const { group, index } of candidates.slice(0, step)) {
       group.gone[index] = 1;
-      elementOf(scores[group.kind] ?? [], group.block)[index] = position++;
+      elementOf(scores[group.kind], group.block)[index] = position++;
       addColumn(removed, group.data, group.width, index);
       left--;
     }

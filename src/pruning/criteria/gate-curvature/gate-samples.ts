@@ -56,7 +56,7 @@ export async function gateSamples(
         for (const [block, samples] of perBlock.entries())
           samples.set(elementOf(given, block), row * unitCount(config, kind));
       }
-      row += elementOf(part.channelGates ?? [], 0).length / config.channels;
+      row += elementOf(part.channelGates, 0).length / config.channels;
     }
     step.advance(Math.round(row / settings.projections));
   }

@@ -165,7 +165,7 @@ function positions(
   };
   let position = 0;
   const place = ({ kind, block }: Group, unit: number) => {
-    elementOf(result[kind] ?? [], block)[unit] = position++;
+    elementOf(result[kind], block)[unit] = position++;
   };
   const left = new Map<readonly number[], number>();
   for (const { kind, block, count } of sequence) {
@@ -179,7 +179,7 @@ function positions(
       const order = orderOf(units, kind, block);
       return order
         .slice(0, left.get(order) ?? order.length)
-        .map((unit) => ({ kind, block, unit, score: elementOf(elementOf(scores[kind] ?? [], block), unit) }));
+        .map((unit) => ({ kind, block, unit, score: elementOf(elementOf(scores[kind], block), unit) }));
     }),
   );
   // Stable, and within a block least important first: ties must not turn its order.

@@ -32,7 +32,7 @@ export const timmEva: Family = {
       rope: timm.rope?.rope ?? null,
       finalNorm: finalNorm(source, timm, hints),
       ...poolConfig(source, timm),
-      classes: source.has('head.weight') ? (source.shape('head.weight')[0] ?? 0) : 0,
+      classes: source.has('head.weight') ? source.side('head.weight', 0) : 0,
     };
   },
 

@@ -34,7 +34,7 @@ export function poolConfig(source: SourceTensors, timm: TimmNetwork): PoolConfig
         ...(!timm.poolsPrefix && prefixed && { poolTokens: 'patches' }),
         attentionPool: {
           heads: timm.poolHeads,
-          channels: source.shape('attn_pool.mlp.fc1.weight')[0] ?? 0,
+          channels: source.side('attn_pool.mlp.fc1.weight', 0),
         },
       };
   }

@@ -45,7 +45,7 @@ export const timmVisionTransformer: Family = {
       ...poolConfig(source, timm),
       ...(timm.distilled && { pool: 'cls-distillation' as const }),
       // Two heads on two tokens are no function of one embedding: a distilled network has no head of its own here.
-      classes: source.has('head.weight') && !timm.distilled ? (source.shape('head.weight')[0] ?? 0) : 0,
+      classes: source.has('head.weight') && !timm.distilled ? source.side('head.weight', 0) : 0,
     };
   },
 

@@ -17,7 +17,7 @@ export const transformersClip: Family = {
     const base = baseConfig(hints, {
       patch: source.shape('vision_model.embeddings.patch_embedding.weight'),
       depth: source.count('vision_model.encoder.layers.'),
-      channels: source.shape('vision_model.encoder.layers.0.mlp.fc1.weight')[0] ?? 0,
+      channels: source.side('vision_model.encoder.layers.0.mlp.fc1.weight', 0),
     });
     const projected = source.has(PROJECTION) ? source.shape(PROJECTION)[0] : undefined;
     if (projected === base.width) {

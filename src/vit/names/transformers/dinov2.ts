@@ -16,7 +16,7 @@ export const transformersDinov2: Family = {
       ...baseConfig(hints, {
         patch: source.shape('embeddings.patch_embeddings.projection.weight'),
         depth: source.count('encoder.layer.'),
-        channels: source.shape(`encoder.layer.0.mlp.${out}.weight`)[1] ?? 0,
+        channels: source.side(`encoder.layer.0.mlp.${out}.weight`, 1),
       }),
       mlp: gated ? 'gated' : 'plain',
       // The gate is SiLU whatever `hidden_act` says.
@@ -24,7 +24,7 @@ export const transformersDinov2: Family = {
       prefix: {
         cls: true,
         distillation: false,
-        registers: source.has(registers) ? (source.shape(registers).at(-2) ?? 0) : 0,
+        registers: source.has(registers) ? source.side(registers, -2) : 0,
       },
     };
   },

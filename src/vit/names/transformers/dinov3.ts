@@ -14,13 +14,13 @@ export const transformersDinov3: Family = {
       ...baseConfig(hints, {
         patch: source.shape('embeddings.patch_embeddings.weight'),
         depth: source.count('layer.'),
-        channels: source.shape('layer.0.mlp.down_proj.weight')[1] ?? 0,
+        channels: source.side('layer.0.mlp.down_proj.weight', 1),
       }),
       mlp: gated ? 'gated' : 'plain',
       prefix: {
         cls: true,
         distillation: false,
-        registers: source.shape('embeddings.register_tokens').at(-2) ?? 0,
+        registers: source.side('embeddings.register_tokens', -2),
       },
       rope: { theta: hints.ropeTheta ?? 100 },
     };

@@ -13,13 +13,13 @@ export const transformersSiglip: Family = {
     const base = baseConfig(hints, {
       patch: source.shape('embeddings.patch_embedding.weight'),
       depth: source.count('encoder.layers.'),
-      channels: source.shape('encoder.layers.0.mlp.fc1.weight')[0] ?? 0,
+      channels: source.side('encoder.layers.0.mlp.fc1.weight', 0),
     });
     return {
       ...base,
       prefix: { cls: false, distillation: false, registers: 0 },
       pool: 'attention',
-      attentionPool: { heads: base.heads, channels: source.shape('head.mlp.fc1.weight')[0] ?? 0 },
+      attentionPool: { heads: base.heads, channels: source.side('head.mlp.fc1.weight', 0) },
     };
   },
 

@@ -30,7 +30,7 @@ export const transformersVit: Family = {
     ...baseConfig(hints, {
       patch: source.shape('embeddings.patch_embeddings.projection.weight'),
       depth: source.count('encoder.layer.'),
-      channels: source.shape('encoder.layer.0.intermediate.dense.weight')[0] ?? 0,
+      channels: source.side('encoder.layer.0.intermediate.dense.weight', 0),
     }),
   }),
 

@@ -23,9 +23,9 @@ export function linearProbeTop1(
   const step = 1 / (0.5 * inputs + L2);
   for (let t = 1; t <= STEPS; t++) {
     const gradient = crossEntropyGradient(x, train.count, inputs, trainLabels, ahead, classes);
-    const next = ahead.map((value, i) => value - step * ((gradient[i] ?? 0) + L2 * value));
+    const next = ahead.map((value, i) => value - step * (gradient[i] + L2 * value));
     const momentum = (t - 1) / (t + 2);
-    ahead = next.map((value, i) => value + momentum * (value - (weights[i] ?? 0)));
+    ahead = next.map((value, i) => value + momentum * (value - weights[i]));
     weights = next;
   }
   let hits = 0;
@@ -39,9 +39,9 @@ export function linearProbeTop1(
 function statistics({ width, count, data }: Vectors): { mean: Float64Array; scale: Float64Array } {
   const mean = new Float64Array(width);
   const scale = new Float64Array(width);
-  for (let i = 0; i < count * width; i++) mean[i % width] = (mean[i % width] ?? 0) + (data[i] ?? 0) / count;
+  for (let i = 0; i < count * width; i++) mean[i % width] = mean[i % width] + data[i] / count;
   for (let i = 0; i < count * width; i++)
-    scale[i % width] = (scale[i % width] ?? 0) + ((data[i] ?? 0) - (mean[i % width] ?? 0)) ** 2 / count;
+    scale[i % width] = scale[i % width] + (data[i] - mean[i % width]) ** 2 / count;
   return { mean, scale: scale.map((variance) => 1 / Math.sqrt(variance + 1e-12)) };
 }
 
@@ -53,8 +53,7 @@ function standardised(
 ): Float64Array {
   const out = new Float64Array(count * (width + 1));
   for (let i = 0; i < count; i++) {
-    for (let d = 0; d < width; d++)
-      out[i * (width + 1) + d] = ((data[i * width + d] ?? 0) - (mean[d] ?? 0)) * (scale[d] ?? 0);
+    for (let d = 0; d < width; d++) out[i * (width + 1) + d] = (data[i * width + d] - mean[d]) * scale[d];
     out[i * (width + 1) + width] = 1;
   }
   return out;
@@ -69,7 +68,7 @@ function scoresOf(
 ): number[] {
   return Array.from({ length: classes }, (_, c) => {
     let sum = 0;
-    for (let d = 0; d < inputs; d++) sum += (x[row * inputs + d] ?? 0) * (weights[c * inputs + d] ?? 0);
+    for (let d = 0; d < inputs; d++) sum += x[row * inputs + d] * weights[c * inputs + d];
     return sum;
   });
 }
@@ -89,9 +88,9 @@ function crossEntropyGradient(
     const powers = scores.map((score) => Math.exp(score - top));
     const total = powers.reduce((sum, value) => sum + value, 0);
     for (let c = 0; c < classes; c++) {
-      const error = ((powers[c] ?? 0) / total - (labels[i] === c ? 1 : 0)) / count;
+      const error = (powers[c] / total - (labels[i] === c ? 1 : 0)) / count;
       for (let d = 0; d < inputs; d++)
-        gradient[c * inputs + d] = (gradient[c * inputs + d] ?? 0) + error * (x[i * inputs + d] ?? 0);
+        gradient[c * inputs + d] = gradient[c * inputs + d] + error * x[i * inputs + d];
     }
   }
   return gradient;

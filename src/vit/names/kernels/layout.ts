@@ -1,5 +1,3 @@
-import type { RotaryLayout } from './network-names.ts';
-
 /** Rows and columns that are moved together: small enough for both sides to stay in the cache. */
 const TILE = 32;
 
@@ -11,7 +9,7 @@ export function transpose(data: Float32Array, rows: number, columns: number): Fl
     for (let left = 0; left < columns; left += TILE) {
       const right = Math.min(columns, left + TILE);
       for (let c = left; c < right; c++) {
-        for (let r = top; r < bottom; r++) out[c * rows + r] = data[r * columns + c] ?? 0;
+        for (let r = top; r < bottom; r++) out[c * rows + r] = data[r * columns + c];
       }
     }
   }
@@ -22,7 +20,7 @@ export function transpose(data: Float32Array, rows: number, columns: number): Fl
 export function scaleColumns(data: Float32Array, gamma: Float32Array): Float32Array {
   const out = new Float32Array(data.length);
   for (let row = 0; row < data.length; row += gamma.length) {
-    for (let c = 0; c < gamma.length; c++) out[row + c] = (data[row + c] ?? 0) * (gamma[c] ?? 1);
+    for (let c = 0; c < gamma.length; c++) out[row + c] = data[row + c] * gamma[c];
   }
   return out;
 }
@@ -45,7 +43,7 @@ export function interleaveHeads(parts: Thirds, heads: number, headDim: number, w
  */
 export function canonicalRotary(
   data: Float32Array,
-  { interleaved, columnsFirst }: RotaryLayout,
+  { interleaved, columnsFirst }: { readonly interleaved: boolean; readonly columnsFirst: boolean },
   heads: number,
   headDim: number,
 ): Float32Array {
@@ -68,4 +66,9 @@ export function canonicalRotary(
 export function thirds(data: Float32Array): Thirds {
   const third = data.length / 3;
   return [data.subarray(0, third), data.subarray(third, 2 * third), data.subarray(2 * third)];
+}
+
+/** Adds `more` to the numbers at the beginning of `sums`. */
+export function addNumbers(sums: Float32Array, more: Float32Array): void {
+  for (let at = 0; at < more.length; at++) sums[at] += more[at];
 }

@@ -42,8 +42,7 @@ let table: Float32Array | undefined;
 export function decodeHalf(bytes: Uint8Array): Float32Array {
   table ??= Float32Array.from({ length: 65536 }, (_, half) => halfToFloat(half));
   const out = new Float32Array(bytes.byteLength >> 1);
-  for (let i = 0; i < out.length; i++)
-    out[i] = table[(bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8)] ?? 0;
+  for (let i = 0; i < out.length; i++) out[i] = table[bytes[2 * i] | (bytes[2 * i + 1] << 8)];
   return out;
 }
 
@@ -51,7 +50,7 @@ export function decodeHalf(bytes: Uint8Array): Float32Array {
 export function encodeHalf(values: Float32Array): Uint8Array {
   const out = new Uint8Array(values.length * 2);
   for (let i = 0; i < values.length; i++) {
-    const half = floatToHalf(values[i] ?? 0);
+    const half = floatToHalf(values[i]);
     out[2 * i] = half & 0xff;
     out[2 * i + 1] = half >>> 8;
   }
@@ -61,7 +60,6 @@ export function encodeHalf(values: Float32Array): Uint8Array {
 /** Little-endian bfloat16 bytes (the upper half of a float32) to float32. */
 export function decodeBrainFloat(bytes: Uint8Array): Float32Array {
   const words = new Uint32Array(bytes.byteLength >> 1);
-  for (let i = 0; i < words.length; i++)
-    words[i] = ((bytes[2 * i] ?? 0) << 16) | ((bytes[2 * i + 1] ?? 0) << 24);
+  for (let i = 0; i < words.length; i++) words[i] = (bytes[2 * i] << 16) | (bytes[2 * i + 1] << 24);
   return new Float32Array(words.buffer);
 }

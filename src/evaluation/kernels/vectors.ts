@@ -11,9 +11,9 @@ export function normalised({ width, count, data }: Vectors): Vectors {
   const out = new Float32Array(data.length);
   for (let i = 0; i < count; i++) {
     let squares = 0;
-    for (let j = 0; j < width; j++) squares += (data[i * width + j] ?? 0) ** 2;
+    for (let j = 0; j < width; j++) squares += data[i * width + j] ** 2;
     const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-    for (let j = 0; j < width; j++) out[i * width + j] = (data[i * width + j] ?? 0) * scale;
+    for (let j = 0; j < width; j++) out[i * width + j] = data[i * width + j] * scale;
   }
   return { width, count, data: out };
 }
@@ -29,13 +29,13 @@ export function nearest(queries: Vectors, gallery: Vectors, k: number): number[]
   return Array.from({ length: queries.count }, (_, q) => {
     const similarity = Float64Array.from({ length: gallery.count }, (_, g) => dot(queries, q, gallery, g));
     return Array.from(similarity.keys())
-      .sort((a, b) => (similarity[b] ?? 0) - (similarity[a] ?? 0) || a - b)
+      .sort((a, b) => similarity[b] - similarity[a] || a - b)
       .slice(0, k);
   });
 }
 
 function dot(a: Vectors, i: number, b: Vectors, j: number): number {
   let sum = 0;
-  for (let d = 0; d < a.width; d++) sum += (a.data[i * a.width + d] ?? 0) * (b.data[j * b.width + d] ?? 0);
+  for (let d = 0; d < a.width; d++) sum += a.data[i * a.width + d] * b.data[j * b.width + d];
   return sum;
 }
