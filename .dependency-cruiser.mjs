@@ -1,26 +1,21 @@
+import { readFileSync } from 'node:fs';
+
 /**
- * Imports point one way. Each folder of src/ names the folders it may import from; anything else is an error.
- * The order is the one of ARCHITECTURE.md: cli, functions -> gateway -> serving -> budget, engine -> checkpoint, network
- * -> storage, vit -> problem; pruning, evaluation -> engine, checkpoint, vit.
+ * Imports point one way, down the list of `tools/architecture/folders.json`, which is also the table of ARCHITECTURE.md: each
+ * folder of src/ names the folders it may import from; anything else is an error.
  */
-const MAY_IMPORT = {
-  problem: [],
-  progress: ['problem'],
-  vit: ['problem'],
-  storage: ['problem'],
-  checkpoint: ['storage', 'vit', 'problem'],
-  budget: ['checkpoint', 'storage', 'vit', 'problem'],
-  hub: ['storage', 'vit', 'problem', 'progress'],
-  network: ['vit', 'problem'],
-  engine: ['network', 'checkpoint', 'storage', 'vit', 'problem'],
-  pruning: ['engine', 'network', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
-  evaluation: ['pruning', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
-  serving: ['budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
-  gateway: ['serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
-  host: ['gateway', 'serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem', 'progress'],
-  edge: ['gateway', 'serving', 'budget', 'engine', 'checkpoint', 'storage', 'vit', 'problem'],
-  client: [],
-};
+const FOLDERS = JSON.parse(readFileSync(new URL('tools/architecture/folders.json', import.meta.url), 'utf8'));
+
+/**
+ * What other folders may import: a folder's index.ts, its faces for one platform, and modules that a command or a function loads
+ * without everything else. All of src/network is public: it is what graphs are put together from.
+ */
+const FACES = [
+  '^src/[^/]+/index\\.ts$',
+  '^src/(storage/node|vit/node|vit/web/index|engine/runtime/wasm/index)\\.ts$',
+  '^src/(engine/devices|host/(assets|keys-source|tiers-file|version)|cli/(console|run))\\.ts$',
+  '^src/network/',
+];
 
 /** Folders that must also run on the Workers runtime: no Node built-ins there. */
 const PORTABLE =
@@ -29,13 +24,33 @@ const PORTABLE =
 export default {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
-    ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => ({
-      name: `${folder}-imports`,
+    ...FOLDERS.map(({ name, imports }) => ({
+      name: `${name}-imports`,
       severity: 'error',
-      comment: `src/${folder} may import only from ${[folder, ...allowed].join(', ')}`,
-      from: { path: `^src/${folder}/` },
-      to: { path: '^(src|functions)/', pathNot: `^src/(${[folder, ...allowed].join('|')})/` },
+      comment: `src/${name} may import only from ${[name, ...imports].join(', ')}`,
+      from: { path: `^src/${name}/` },
+      to: { path: '^(src|functions)/', pathNot: `^src/(${[name, ...imports].join('|')})/` },
     })),
+    {
+      name: 'folders-are-listed',
+      comment: 'tools/architecture/folders.json says what every folder of src/ may import',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(${FOLDERS.map(({ name }) => name).join('|')})/` },
+      to: {},
+    },
+    {
+      name: 'index-is-the-face',
+      comment: 'What a folder does not export in its index.ts is private',
+      severity: 'error',
+      from: { path: '^src/([^/]+)/' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', ...FACES] },
+    },
+    {
+      name: 'index-is-the-face-of-functions',
+      severity: 'error',
+      from: { path: '^(functions/|src/[^/]+$)' },
+      to: { path: '^src/[^/]+/', pathNot: FACES },
+    },
     {
       name: 'portable-folders-use-no-node-built-ins',
       severity: 'error',
