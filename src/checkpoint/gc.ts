@@ -42,11 +42,15 @@ export interface KeptVersion extends Version {
 export interface GarbageReport {
   readonly removed: readonly Version[];
   readonly kept: readonly KeptVersion[];
-  /** Bytes that were (or would be) freed. */
+  /** Bytes that were (or would be) freed: not those that a hard link outside the store still holds. */
   readonly bytes: number;
+  /** What interrupted writes had left. */
+  readonly leftovers: { readonly files: number; readonly bytes: number };
 }
 
 interface Found extends Version {
+  /** Of its bytes, those that removing it frees. */
+  readonly own: number;
   readonly keys: readonly string[];
   /** When its youngest object was written; `undefined` when the store does not say. */
   readonly modified: number | undefined;
@@ -70,9 +74,12 @@ export async function collectGarbage(
 ): Promise<GarbageReport> {
   const read: ReadOptions = options.signal ? { signal: options.signal } : {};
   const removed: Version[] = [];
+  let freed = 0;
+  const { dryRun = false, olderThan = DEFAULT_AGE_MS, now = Date.now } = options;
+  const leftovers = (await store.sweep?.({ olderThan, dryRun, now, ...read })) ?? { files: 0, bytes: 0 };
   const kept: KeptVersion[] = [];
   for (const [model, found] of await findVersions(store, options.model, read)) {
-    for (const { keys, modified, ...version } of found.versions) {
+    for (const { keys, modified, own, ...version } of found.versions) {
       // Asked anew for every version: the pointer may have moved meanwhile.
       const pointer = await readPointer(store, model, read);
       const reason = reasonToKeep({ version, modified, moved: found.moved, pointer }, options);
@@ -82,9 +89,10 @@ export async function collectGarbage(
       }
       if (!options.dryRun) await remove(store, model, version.digest, keys, read);
       removed.push(version);
+      freed += own;
     }
   }
-  return { removed, kept, bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0) };
+  return { removed, kept, bytes: freed + leftovers.bytes, leftovers };
 }
 
 function reasonToKeep(
@@ -146,7 +154,7 @@ async function findVersions(
   options: ReadOptions,
 ): Promise<Map<string, FoundModel>> {
   const models = new Map<string, { versions: Map<string, Found>; moved: number | null | undefined }>();
-  for await (const { key, size, modified } of store.list(only ? `${only}/` : '', options)) {
+  for await (const { key, size, modified, elsewhere } of store.list(only ? `${only}/` : '', options)) {
     const [, model = '', digest] =
       /^([A-Za-z0-9][\w.-]{0,127})\/(?:latest\.json|([0-9a-f]{64})\/.+)$/.exec(key) ?? [];
     if (model === '') continue;
@@ -160,6 +168,7 @@ async function findVersions(
       digest,
       objects: (before?.objects ?? 0) + 1,
       bytes: (before?.bytes ?? 0) + size,
+      own: (before?.own ?? 0) + (elsewhere ? 0 : size),
       keys: [...(before?.keys ?? []), key],
       modified: youngest(before, modified),
     });

@@ -25,6 +25,7 @@ export {
 } from './manifest.ts';
 export type { HighPlane } from './planes.ts';
 export { coarse, columnScales, columnsAreOutputs, splitPlanes } from './planes.ts';
+export { probeStore } from './probe.ts';
 export type { Checkpoint, LevelOptions, OpenOptions } from './reader.ts';
 export { listModels, openCheckpoint, readLatest } from './reader.ts';
 export { componentSpace, embeddingSpace } from './space.ts';

@@ -6,6 +6,7 @@ import {
   type Components,
   makeAsStored,
   numbersOf,
+  probeStore,
   publishCheckpoint,
 } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
@@ -37,7 +38,7 @@ import type { Recipe } from './recipe/schema.ts';
 import { asStoredPath, asStoredRecipe } from './recipe/spelling.ts';
 import { codeDigest } from './steps/code-digest.ts';
 import { digestOf, stepName } from './steps/step-name.ts';
-import { folderSteps, jsonStep } from './steps/step-store.ts';
+import { checkWritable, folderSteps, jsonStep } from './steps/step-store.ts';
 import { dimensionTensors, withDimensions } from './units/dimensions/dimension-network.ts';
 import { rank } from './units/ranking.ts';
 import { rankingTensors } from './units/ranking-tensors.ts';
@@ -72,6 +73,10 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const { report = silent, seed = 0, device = 'auto' } = options;
   const shares = ladderShares(options.levels ?? DEFAULT_LEVELS);
   const files = typeof options.model === 'string' ? folderFiles(options.model) : options.model;
+  const name = options.name ?? basename(files.name);
+  // What can only fail after hours is tried first: the store, and the folder of the steps.
+  await probeStore(options.store, name, options.signal ? { signal: options.signal } : {});
+  await checkWritable(options.work ?? defaultWork());
   const source = await readModel(files);
   for (const assumption of source.assumed) report.note(`Assumed: ${assumption}.`);
   const compared = await compareWithExpected(files, source, (network) =>
@@ -126,7 +131,6 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     const reference = await embedImages(model, held, held.count, { signal: options.signal });
     // Its copies of the weights make room for the bytes of the checkpoint.
     await model.dispose();
-    const name = options.name ?? basename(files.name);
     const content: CheckpointContent = {
       model: name,
       config,

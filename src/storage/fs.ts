@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Problem } from '../problem/index.ts';
 import { checkKey, checkRange, conditionFailed, notFound } from './keys.ts';
-import type { ObjectInfo, ObjectStore, WriteOptions } from './store.ts';
+import type { ObjectInfo, ObjectStore, ReadOptions, SweepOptions, WriteOptions } from './store.ts';
 
 /** Files being written and locks lie here, outside every key. */
 const SCRATCH = '.concertina-scratch';
-/** A lock is held for a rename; one this old belongs to a process that died. */
+/**
+ * A lock is held for a rename; one this old, or one that stays the same for so long, belongs to a process that died. The second does not
+ * ask what time it is: a lock may be from the future.
+ */
 const STALE_LOCK_MS = 30_000;
 const LOCK_RETRY_MS = 10;
 
@@ -23,6 +26,10 @@ export function fsStore(folder: string): ObjectStore {
   const url = pathToFileURL(root).href;
   const scratch = join(root, SCRATCH);
   const path = (key: string) => join(root, ...checkKey(key).split('/'));
+
+  /** An error of the file system as a problem of the store; others as they are. */
+  const asProblem = (error: unknown): unknown =>
+    error instanceof Error && 'syscall' in error ? unavailable(url, error) : error;
 
   async function info(key: string): Promise<ObjectInfo | undefined> {
     const found = await statFile(path(key));
@@ -79,7 +86,7 @@ export function fsStore(folder: string): ObjectStore {
   }
 
   /** Moves the finished file to its key, if the condition holds. */
-  async function place(key: string, temporary: string, condition: WriteOptions['condition']): Promise<void> {
+  async function place(key: string, temporary: string, { condition, signal }: WriteOptions): Promise<void> {
     const target = path(key);
     await mkdir(dirname(target), { recursive: true });
     if (condition === 'absent') {
@@ -88,10 +95,12 @@ export function fsStore(folder: string): ObjectStore {
       });
       await rm(temporary, { force: true });
     } else if (condition) {
-      await locked(join(scratch, `${encodeURIComponent(key)}.lock`), async () => {
+      const lock = join(scratch, `${encodeURIComponent(key)}.lock`);
+      const exchange = async () => {
         if ((await info(key))?.etag !== condition.etag) throw conditionFailed(key, condition);
         await rename(temporary, target);
-      });
+      };
+      await locked(lock, exchange, signal);
     } else {
       await rename(temporary, target);
     }
@@ -113,28 +122,44 @@ export function fsStore(folder: string): ObjectStore {
         const temporary = await writeTemporary(body, options?.signal);
         try {
           const written = await stat(temporary, { bigint: true });
-          await place(key, temporary, options?.condition);
+          await place(key, temporary, options ?? {});
           return { size: Number(written.size), etag: etagOf(written) };
         } catch (error) {
           await rm(temporary, { force: true });
           throw error;
         }
       } catch (error) {
-        throw error instanceof Error && 'syscall' in error ? unavailable(url, error) : error;
+        throw asProblem(error);
       }
     },
     async *list(prefix, options) {
-      for (const file of await walk(root)) {
+      const files = await walk(root).catch((error: unknown) => {
+        throw asProblem(error);
+      });
+      for (const file of files) {
         options?.signal?.throwIfAborted();
         const key = relative(root, file).split(sep).join('/');
         const found = key.startsWith(prefix) ? await statFile(file) : undefined;
-        if (found) yield { key, size: Number(found.size), modified: Number(found.mtimeMs) };
+        if (!found) continue;
+        const elsewhere = found.nlink > 1n;
+        yield {
+          key,
+          size: Number(found.size),
+          modified: Number(found.mtimeMs),
+          ...(elsewhere && { elsewhere }),
+        };
       }
     },
     async delete(key, options) {
       options?.signal?.throwIfAborted();
-      await rm(path(key), { force: true });
+      await rm(path(key), { force: true }).catch((error: unknown) => {
+        throw asProblem(error);
+      });
     },
+    sweep: (options) =>
+      sweep(scratch, options).catch((error: unknown) => {
+        throw asProblem(error);
+      }),
   };
 }
 
@@ -152,28 +177,68 @@ async function statFile(path: string): Promise<BigIntStats | undefined> {
   }
 }
 
-/** All files below a folder, in the order of their keys. */
-async function walk(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch((error: unknown) => {
+/** All files below a folder, in the order of their keys. Links are followed, as they are when a key is read; never round in a circle. */
+async function walk(root: string): Promise<string[]> {
+  const files: string[] = [];
+  const visit = async (folder: string, above: readonly string[]): Promise<void> => {
+    const real = await realpath(folder);
+    if (above.includes(real)) return;
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (path === join(root, SCRATCH)) continue;
+      if (entry.isFile()) files.push(path);
+      else if (entry.isDirectory()) await visit(path, [...above, real]);
+      else if (entry.isSymbolicLink()) {
+        const target = await stat(path).catch(() => undefined);
+        if (target?.isFile()) files.push(path);
+        else if (target?.isDirectory()) await visit(path, [...above, real]);
+      }
+    }
+  };
+  await visit(root, []).catch((error: unknown) => {
+    // No folder yet, or one that somebody removes meanwhile.
+    if (!isCode(error, 'ENOENT')) throw error;
+  });
+  return files.sort();
+}
+
+/** Files of writes that were interrupted, and locks of processes that died. */
+async function sweep(
+  scratch: string,
+  { olderThan, dryRun = false, now = Date.now, signal }: SweepOptions,
+): Promise<{ files: number; bytes: number }> {
+  const names = await readdir(scratch).catch((error: unknown) => {
     if (isCode(error, 'ENOENT')) return [];
     throw error;
   });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !file.includes(`${sep}${SCRATCH}${sep}`))
-    .sort();
+  let [files, bytes] = [0, 0];
+  for (const name of names) {
+    signal?.throwIfAborted();
+    const file = join(scratch, name);
+    const found = await statFile(file);
+    // From the future is not young: no clock that could tell is right.
+    if (!found || Math.abs(now() - Number(found.mtimeMs)) < olderThan) continue;
+    files++;
+    if (found.nlink === 1n) bytes += Number(found.size);
+    if (!dryRun) await rm(file, { force: true });
+  }
+  return { files, bytes };
 }
 
-async function locked(lock: string, work: () => Promise<void>): Promise<void> {
+async function locked(lock: string, work: () => Promise<void>, signal: ReadOptions['signal']): Promise<void> {
+  let seen: { readonly lock: string; readonly since: number } | undefined;
   for (;;) {
+    signal?.throwIfAborted();
     try {
       await (await open(lock, 'wx')).close();
       break;
     } catch (error) {
       if (!isCode(error, 'EEXIST')) throw error;
       const held = await stat(lock).catch(() => undefined);
-      if (held && Date.now() - held.mtimeMs > STALE_LOCK_MS) await rm(lock, { force: true });
+      const identity = `${held?.ino}/${held?.mtimeMs}`;
+      if (seen?.lock !== identity) seen = { lock: identity, since: performance.now() };
+      const old = held !== undefined && Date.now() - held.mtimeMs > STALE_LOCK_MS;
+      if (old || performance.now() - seen.since > STALE_LOCK_MS) await rm(lock, { force: true });
       else await new Promise((done) => setTimeout(done, LOCK_RETRY_MS));
     }
   }

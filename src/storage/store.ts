@@ -33,6 +33,9 @@ export interface ObjectStore {
 
   /** Removes the object; removing a missing one is no error. */
   delete(key: string, options?: ReadOptions): Promise<void>;
+
+  /** Removes what interrupted writes have left outside of every key; absent where nothing is left by them. */
+  sweep?(options: SweepOptions): Promise<{ readonly files: number; readonly bytes: number }>;
 }
 
 export interface ReadOptions {
@@ -46,6 +49,15 @@ export interface WriteOptions extends ReadOptions {
   readonly condition?: 'absent' | { readonly etag: string };
   /** Media type recorded with the object where the store can. */
   readonly contentType?: string;
+}
+
+export interface SweepOptions extends ReadOptions {
+  /** Milliseconds for which it must have lain there: what is younger may be being written. */
+  readonly olderThan: number;
+  /** Counts, and removes nothing. @default false */
+  readonly dryRun?: boolean;
+  /** Present time, ms since 1970. @default Date.now */
+  readonly now?: () => number;
 }
 
 export interface ObjectInfo {
@@ -63,4 +75,6 @@ export interface ListedObject {
   readonly size: number;
   /** Last change, ms since the epoch, where the store tells. */
   readonly modified?: number;
+  /** Its bytes are kept under another name outside the store as well: removing it frees nothing. */
+  readonly elsewhere?: boolean;
 }

@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { Command } from 'commander';
@@ -8,6 +7,7 @@ import { isProblem, Problem } from '../../problem/index.ts';
 import { openStore } from '../../storage/node.ts';
 import type { Console } from '../console.ts';
 import { interruption } from '../interruption.ts';
+import { lineFile } from '../line-file.ts';
 import { modelName } from '../model-name.ts';
 import { deviceOption, precisionOption, storeOption } from '../options.ts';
 
@@ -46,6 +46,8 @@ export function embed(console: Console): Command {
       const budget = parseBudgetHeader(flags.budget ?? '');
       const files = (await Promise.all(paths.map(imageFiles))).flat();
       if (files.length === 0) throw new Problem('no-images', `There is no image in ${paths.join(', ')}.`);
+      // Before the model is loaded: a file that cannot be written is found at once.
+      const out = flags.out === undefined ? undefined : await lineFile(flags.out);
       const store = await openStore(flags.store);
       const signal = interruption('The lines written so far are complete.', console);
       const name = await modelName(store, flags.model);
@@ -56,8 +58,6 @@ export function embed(console: Console): Command {
         normalize: flags.normalize,
         signal,
       });
-      const out = flags.out === undefined ? undefined : createWriteStream(flags.out);
-      const write = (line: string) => (out ? void out.write(`${line}\n`) : console.print(line));
       try {
         const chosen = embedder.plan(budget);
         const { level, precision, flops, fidelity } = chosen;
@@ -79,14 +79,16 @@ export function embed(console: Console): Command {
               }
             }),
           );
-          for (const line of lines) write(JSON.stringify(line));
+          for (const line of lines)
+            if (out) await out.write(JSON.stringify(line));
+            else console.print(JSON.stringify(line));
           step.advance(Math.min(files.length, first + width));
         }
         step.end(failed > 0 ? `${failed} could not be read` : undefined);
         if (failed === files.length) throw new Problem('no-images', 'None of the images could be read.');
       } finally {
-        await new Promise<void>((done) => (out ? out.end(() => done()) : done()));
         await embedder.close();
+        await out?.close();
       }
     });
 }

@@ -44,6 +44,11 @@ export function gc(console: Console): Command {
         row.reason,
       ]);
       for (const line of table([['model', 'version', 'size', ''], ...cells])) console.print(line);
+      const { leftovers } = report;
+      if (leftovers.files > 0)
+        console.print(
+          `${leftovers.files} files of interrupted writes ${dryRun ? 'would be removed' : 'removed'}: ${(leftovers.bytes / 2 ** 20).toFixed(1)} MB`,
+        );
       console.print(`${dryRun ? 'To be freed' : 'Freed'}: ${(report.bytes / 2 ** 20).toFixed(1)} MB`);
     });
 }

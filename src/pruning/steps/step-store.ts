@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Problem } from '../../problem/index.ts';
 import type { StepStore } from '../contracts.ts';
 
 const DIGEST_BYTES = 32;
@@ -73,4 +74,26 @@ export async function jsonStep<T>(
   const value = await compute();
   await steps.save(step, Buffer.from(JSON.stringify(toJson(value))));
   return value;
+}
+
+/**
+ * Whether steps can be kept in a folder, before there are any.
+ * @throws Problem('invalid-settings') naming the folder: a disk that is full or read-only, for instance
+ */
+export async function checkWritable(folder: string): Promise<void> {
+  const file = join(folder, `probe.${process.pid}`);
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(file, new Uint8Array(4096));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.replace(/, .*$/, '') : String(cause);
+    throw new Problem(
+      'invalid-settings',
+      `Steps cannot be kept in ${folder}: ${reason}. Name another folder with --work.`,
+      { work: folder },
+      { cause },
+    );
+  } finally {
+    await rm(file, { force: true }).catch(() => {});
+  }
 }
