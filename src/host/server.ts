@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { availableParallelism } from 'node:os';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import sharp from 'sharp';
 import type { ModelOptions, PrecisionChoice } from '../engine/index.ts';
 import {
@@ -22,6 +22,7 @@ import { ModelLoader } from './model-loader.ts';
 import { nodeTransport } from './node-transport.ts';
 import { requestTracer, SpanExporter, type TraceSettings } from './otel/index.ts';
 import { pictureDecoder } from './picture-decoder.ts';
+import { boundedPipelining } from './pipelining.ts';
 import { prometheusMetrics } from './prometheus.ts';
 import { VERSION } from './version.ts';
 
@@ -165,7 +166,7 @@ export async function createNodeGateway(options: ServerOptions) {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { app, loader, scheduler, dispose } = await createNodeGateway(options);
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server; // plain HTTP is asked for
+  const server = createServer(boundedPipelining(getRequestListener(app.fetch)));
   server.headersTimeout = 10_000;
   server.requestTimeout = 120_000;
   server.keepAliveTimeout = 65_000; // above the 60 s of common load balancers, so that they close first
