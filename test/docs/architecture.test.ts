@@ -23,17 +23,3 @@ describe('the table of folders in ARCHITECTURE.md', () => {
       for (const other of imports) expect(names.indexOf(other)).toBeGreaterThan(names.indexOf(name));
   });
 });
-
-it('sources are cited by what everybody can read: a paper and its section', () => {
-  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
-  const hidden =
-    /snapvit\.md|\b(?:in|of) the plan\b|\bthe plan (?:has|names|says|expect)|section \d+(?:\.\d+)* of the method/i;
-  const found = files.flatMap((file) =>
-    readFileSync(join(SRC, file), 'utf8')
-      .split('\n')
-      .flatMap((line, at) => (hidden.test(line) ? [`src/${file}:${at + 1}: ${line.trim()}`] : [])),
-  );
-  expect(found).toEqual([]);
-});
