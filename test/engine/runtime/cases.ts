@@ -105,6 +105,8 @@ export const CASES: readonly OperatorCase[] = [
   operatorCase('Unsqueeze', [random(3, 2), ints([1, -1])]),
   operatorCase('Unsqueeze', [ints([6, 7]), ints([1, 2])]),
   operatorCase('Transpose', [random(2, 3, 4)], { perm: [2, 0, 1] }),
+  operatorCase('Transpose', [ints([5, 6, 7, 8, 9, 4], [2, 3])], { perm: [1, 0] }),
+  operatorCase('Transpose', [random(1, 3, 1, 4)], { perm: [1, 0, 3, 2] }),
   operatorCase('Transpose', [random(2, 3, 2, 4, 2, 3)], { perm: [0, 2, 4, 1, 3, 5] }),
   operatorCase('Expand', [random(3, 1), ints([2, 1, 4])]),
   operatorCase('Expand', [random(2, 3), ints([3])]),

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Operator } from './call.ts';
-import type { Tf } from './values.ts';
+import { type Tf, transposed } from './values.ts';
 
 /** Operators that look at many numbers for each that they give. */
 export const REDUCTIONS: Readonly<Record<string, Operator>> = {
@@ -47,11 +47,11 @@ export const REDUCTIONS: Readonly<Record<string, Operator>> = {
     const axis = given < 0 ? given + x.rank : given;
     const swapped = x.shape.map((_, at) => (at === axis ? x.rank - 1 : at === x.rank - 1 ? axis : at));
     const { values, indices } = tf.topk(
-      tf.transpose(x, swapped),
+      transposed(tf, x, swapped),
       call.ints(1)[0] ?? 0,
       call.int('sorted', 1) === 1,
     );
-    return [tf.transpose(values, swapped), tf.transpose(indices, swapped)];
+    return [transposed(tf, values, swapped), transposed(tf, indices, swapped)];
   },
 };
 

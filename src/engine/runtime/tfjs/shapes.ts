@@ -1,6 +1,6 @@
 import type { Operator } from './call.ts';
 import { unsqueezed } from './integers.ts';
-import { broadcast } from './values.ts';
+import { broadcast, transposed } from './values.ts';
 
 /** Operators that move numbers, or look at them otherwise, and compute nothing. */
 export const SHAPES: Readonly<Record<string, Operator>> = {
@@ -15,7 +15,7 @@ export const SHAPES: Readonly<Record<string, Operator>> = {
     const x = call.tensor(0);
     return call.tf.reshape(x, unsqueezed(x.shape, call.ints(1)));
   },
-  Transpose: (call) => call.tf.transpose(call.tensor(0), call.list('perm')),
+  Transpose: (call) => transposed(call.tf, call.tensor(0), call.list('perm')),
   Expand: (call) => {
     const x = call.tensor(0);
     return call.tf.broadcastTo(x, broadcast(x.shape, call.ints(1)));

@@ -46,6 +46,18 @@ export function product(dims: readonly number[]): number {
   return dims.reduce((total, dim) => total * dim, 1);
 }
 
+/**
+ * Moves the axes of a tensor. Where only axes of size 1 move nothing is computed. Whole numbers go as floats: TensorFlow.js's WebGPU
+ * backend has no transposition of them.
+ */
+export function transposed(tf: Tf, x: Tensor, perm: readonly number[]): Tensor {
+  const shape = perm.map((axis) => x.shape[axis] ?? 1);
+  const moving = perm.filter((axis) => x.shape[axis] !== 1);
+  if (moving.every((axis, at) => axis >= (moving[at - 1] ?? 0))) return tf.reshape(x, shape);
+  if (x.dtype === 'float32') return tf.transpose(x, [...perm]);
+  return tf.cast(tf.transpose(tf.cast(x, 'float32'), [...perm]), x.dtype);
+}
+
 /** The dimensions that two shapes are stretched to, by ONNX's (and NumPy's) rule. */
 export function broadcast(a: readonly number[], b: readonly number[]): number[] {
   const rank = Math.max(a.length, b.length);
