@@ -6,9 +6,10 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY . .
 RUN npm run build && npm prune --omit=dev
-# Its install script downloads libtensorflow with CUDA; npm 11 runs none that the project does not name, so it is run here.
-RUN npm install --no-save --omit=dev --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0 \
-  && cd node_modules/@tensorflow/tfjs-node-gpu && node scripts/install.js gpu download
+# npm installs nothing for an optional peer of the project itself unless it is saved. The package's script downloads libtensorflow with
+# CUDA; npm 11 runs none that the project does not name, so it is run here, with node-pre-gyp on its path.
+RUN npm install --save-prod --omit=dev --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0 \
+  && cd node_modules/@tensorflow/tfjs-node-gpu && PATH=/app/node_modules/.bin:$PATH node scripts/install.js gpu download
 
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04
 # glibc keeps freed weights otherwise: docs/operating.md, Memory.

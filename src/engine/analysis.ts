@@ -38,7 +38,7 @@ import { mergeInput, sharedDims, unitDims } from './graph-inputs.ts';
 import { shared, sharedFloats } from './shared-arrays.ts';
 import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 
-export interface OnnxAnalysisOptions {
+export interface NetworkAnalysisOptions {
   readonly config: VitConfig;
   /** All canonical tensors. Copied once, into memory that all workers read. */
   readonly tensors: TensorMap;
@@ -71,7 +71,7 @@ interface Call {
 }
 
 /** One network in the graphs of `src/network`, on whatever workers carry out the commands. */
-export class OnnxAnalysis implements AnalysisModel {
+export class NetworkAnalysis implements AnalysisModel {
   readonly config: VitConfig;
   readonly #arrays: Map<string, Float32Array>;
   /** The unit tensors in the orders that were asked for last. */
@@ -83,7 +83,7 @@ export class OnnxAnalysis implements AnalysisModel {
   readonly #kept: { readonly orders: number; readonly sessions: number };
   #calls = 0;
 
-  constructor({ config, tensors, pool, session }: OnnxAnalysisOptions) {
+  constructor({ config, tensors, pool, session }: NetworkAnalysisOptions) {
     this.config = config;
     this.#table = networkTensors(config);
     const names = [...this.#table.shared.keys(), ...this.#table.units.map(({ name }) => name)];

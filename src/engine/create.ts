@@ -2,9 +2,9 @@ import type { Precision } from '../checkpoint/index.ts';
 import { checkTensors } from '../network/tensors.ts';
 import { Problem } from '../problem/index.ts';
 import type { TensorMap, Variant, VitConfig } from '../vit/index.ts';
-import { OnnxAnalysis } from './analysis.ts';
+import { NetworkAnalysis } from './analysis.ts';
 import type { AnalysisModel, ElasticModel } from './engine.ts';
-import { OnnxModel, type Packing } from './model.ts';
+import { LadderModel, type Packing } from './model.ts';
 import { packingByMemory } from './packing.ts';
 import { type DeviceOptions, type OpenDevice, openDevice } from './providers.ts';
 import { weightCodes } from './runtime/native/int8-host.ts';
@@ -46,7 +46,7 @@ export async function createModel(options: ModelOptions): Promise<ElasticModel> 
       opened.packing === 'by-memory'
         ? packingByMemory({ config, variants, precisions, workers: pool.size })
         : opened.packing;
-    return new OnnxModel({
+    return new LadderModel({
       config,
       variants,
       session: { provider, threads },
@@ -73,7 +73,7 @@ export async function createAnalysis({
 }: AnalysisOptions): Promise<AnalysisModel> {
   checkTensors(config, tensors);
   const { pool, provider } = await openDevice(where);
-  return new OnnxAnalysis({ config, tensors, pool, session: { provider, threads } });
+  return new NetworkAnalysis({ config, tensors, pool, session: { provider, threads } });
 }
 
 /** @throws Problem('engine-unavailable') when none of the wanted precisions can be had on the device */

@@ -1,7 +1,7 @@
 import type { LevelWeights, Precision } from '../checkpoint/index.ts';
 import type { TensorMap, UnitOrder, Variant, VitConfig } from '../vit/index.ts';
 
-/** What runs levels of a ladder. Implementations: `model.ts` (ONNX Runtime) and `runtime/tfjs`. */
+/** What runs levels of a ladder; `createModel` starts one on any device of `providers.ts`. */
 export interface ElasticModel {
   readonly config: VitConfig;
   /** The levels' variants, smallest first; the last is the full network. */

@@ -19,7 +19,7 @@ import type { EngineWorker, WorkerPool } from './worker-pool.ts';
 export const PACKINGS = ['none', 'full', 'all'] as const;
 export type Packing = (typeof PACKINGS)[number];
 
-export interface ElasticOptions {
+export interface LadderModelOptions {
   readonly config: VitConfig;
   /** The levels' variants, smallest first, nested; the last is the largest that will be installed. */
   readonly variants: readonly Variant[];
@@ -42,7 +42,7 @@ const MAX_BATCH = 8;
 const EXACT: Quantisation = { weights: 'uint8', keepFp32: new Set() };
 
 /** The levels of a ladder in the graphs of `forward.ts`, on whatever workers carry out the commands of `protocol.ts`. */
-export class OnnxModel implements ElasticModel {
+export class LadderModel implements ElasticModel {
   readonly config: VitConfig;
   readonly variants: readonly Variant[];
   readonly precisions: readonly Precision[];
@@ -55,7 +55,7 @@ export class OnnxModel implements ElasticModel {
   readonly #packing: Packing;
   #loaded = -1;
 
-  constructor(options: ElasticOptions) {
+  constructor(options: LadderModelOptions) {
     const { config, variants, session, pool, maxBatch = MAX_BATCH } = options;
     const { precisions = ['fp32'], quantisation = EXACT, packing = 'none' } = options;
     this.config = config;

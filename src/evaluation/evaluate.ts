@@ -58,7 +58,11 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const { digest, manifest, levels } = await openCheckpoint(store, model, signal ? { signal } : {});
   const { ladder } = manifest;
-  const engine = await createModel({ ...ladderOptions(manifest), ...(device && { device }) });
+  const engine = await createModel({
+    ...ladderOptions(manifest),
+    device,
+    onFallback: (reason) => report.note(reason),
+  });
   try {
     for await (const weights of levels(signal ? { signal } : {})) await engine.install(weights);
     const reading = report.step(`${model}: read pictures`, images.gallery.length + images.queries.length);

@@ -26,7 +26,7 @@ export interface Embedder {
 export async function openEmbedder(
   store: ObjectStore,
   model: string,
-  options: Pick<ModelOptions, 'device'> & {
+  options: Pick<ModelOptions, 'device' | 'onFallback'> & {
     readonly precision?: PrecisionChoice;
     /** Scale every embedding to length 1, as the gateway does. @default true */
     readonly normalize?: boolean;

@@ -11,7 +11,7 @@ export interface FollowerOptions {
   readonly registry: ModelRegistry;
   readonly clock: Clock;
   readonly log: GatewayLog;
-  readonly engine: Pick<ModelOptions, 'device' | 'workers' | 'threads' | 'packing'>;
+  readonly engine: Pick<ModelOptions, 'device' | 'onFallback' | 'workers' | 'threads' | 'packing'>;
   readonly precision?: PrecisionChoice | undefined;
   readonly profiles: ProfileStore;
   /** Whether what is loaded of a model is enough for the gateway to be ready. */

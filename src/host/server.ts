@@ -109,6 +109,7 @@ export async function createNodeGateway(options: ServerOptions) {
     clock,
     log,
     engine: {
+      onFallback: log.note,
       ...(device === undefined ? {} : { device }),
       ...(workers === undefined ? {} : { workers }),
       ...(threads === undefined ? {} : { threads }),

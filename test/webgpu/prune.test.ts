@@ -73,5 +73,6 @@ describe.skipIf(!process.env.VK_ICD_FILENAMES)('pruning on ONNX Runtime’s WebG
       }
       expect(cpu?.at(-1)?.fidelity.fp32.mean).toBe(1);
     },
+    300_000,
   );
 });

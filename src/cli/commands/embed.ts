@@ -54,6 +54,7 @@ export function embed(console: Console): Command {
       const { openEmbedder } = await import('../../host/index.ts');
       const embedder = await openEmbedder(store, name, {
         device: flags.device,
+        onFallback: (reason) => console.say(reason),
         precision: flags.precision,
         normalize: flags.normalize,
         signal,

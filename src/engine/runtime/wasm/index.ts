@@ -1,6 +1,6 @@
 import type { Variant, VitConfig } from '../../../vit/index.ts';
 import type { ElasticModel } from '../../engine.ts';
-import { OnnxModel } from '../../model.ts';
+import { LadderModel } from '../../model.ts';
 import { WorkerPool } from '../../worker-pool.ts';
 import { IsolateWorker } from '../isolate-worker.ts';
 import { webRuntime } from './runtime.ts';
@@ -27,5 +27,5 @@ export async function createWebModel({ config, variants, wasm }: WebModelOptions
   const pool = new WorkerPool({ size: 1, create: () => new IsolateWorker('ONNX Runtime', runtime) });
   const session = { provider: 'wasm', threads: 1 } as const;
   // Memory is short, and batching gains nothing on one thread.
-  return new OnnxModel({ config, variants, session, pool, maxBatch: 1 });
+  return new LadderModel({ config, variants, session, pool, maxBatch: 1 });
 }
