@@ -8,6 +8,7 @@ export default defineConfig({
       'test/browser/**',
       'test/workerd/**',
       'test/webgpu/**',
+      'test/clients/**',
       'test/serving/budgets.test.ts',
       '**/node_modules/**',
     ],

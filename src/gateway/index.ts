@@ -9,7 +9,7 @@ export { type Asset, type FetchImage, type GatewayOptions, PAGES, type Page } fr
 export { project, type VectorOptions } from './project.ts';
 export type { ItemRecord, RequestRecord } from './record.ts';
 export type { Route } from './route.ts';
-export { type RouteTable, routeTable } from './route-table.ts';
+export { exampleOf, type RouteTable, routeTable, templateOf } from './route-table.ts';
 export type { ModelResponse } from './routes/model-schemas.ts';
 export { ROUTES } from './routes.ts';
 export type { Trace, Tracer } from './tracing.ts';

@@ -32,7 +32,7 @@ export function observe({ clock, observers = [], tracer }: GatewayParts, table: 
       event: 'request',
       requestId,
       method: c.req.method,
-      route: table.pattern(c.req.path) ?? unlisted(c.req.path),
+      route: table.pattern(c.req.method, c.req.path) ?? unlisted(c.req.path),
       status: c.res.status,
       tier: c.get('tier'),
       durationMs: clock.now() - firstByte,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Operation } from './operation.ts';
 import { ProblemResponseSchema } from './problem-response.ts';
 import type { NamedSchema, Route } from './route.ts';
+import { templateOf } from './route-table.ts';
 
 export interface OpenApiDocument {
   readonly openapi: '3.1.0';
@@ -23,7 +24,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): Open
   };
   for (const { method, path, access, operation, schemas: named = {} } of routes) {
     if (!operation) continue;
-    const address = path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}');
+    const address = templateOf(path);
     paths[address] = {
       ...paths[address],
       [method.toLowerCase()]: access === 'open' ? { ...operation, security: [{}] } : operation,

@@ -77,7 +77,13 @@ const embed: Dialect<AskedVoyage> = {
         object: 'list',
         data,
         model: answer.model.name,
-        usage: { text_tokens: 0, image_pixels: side ** 2 * data.length, total_tokens: patches, gflops },
+        usage: {
+          text_tokens: 0,
+          image_pixels: side ** 2 * data.length,
+          video_pixels: 0,
+          total_tokens: patches,
+          gflops,
+        },
         embedding_space: answer.space,
       },
     };
