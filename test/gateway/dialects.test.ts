@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openApiDocument, ROUTES } from '../../src/gateway/index.ts';
+import { exampleOf, openApiDocument, ROUTES } from '../../src/gateway/index.ts';
 import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { dataUri, picture } from '../support/pictures.ts';
 import { tinyStore } from '../support/tiny-store.ts';
@@ -206,6 +206,24 @@ describe('dialects', () => {
     expect(body).toMatchObject({ object: 'list', data: [{ level: 0 }] });
   });
 
+  it("Vertex AI's predictions", async () => {
+    const path = '/v1/models/tiny:predict';
+    const instance = { image: { bytesBase64Encoded: base64 } };
+    const { body } = await json(path, { instances: [instance, instance] });
+    expect(body).toEqual({
+      predictions: [{ imageEmbedding: expected }, { imageEmbedding: expected }],
+      deployedModelId: 'tiny',
+    });
+    expect((await json(path, { instances: [instance], parameters: { dimension: 2 } })).body).toMatchObject({
+      predictions: [{ imageEmbedding: [expect.any(Number), expect.any(Number)] }],
+    });
+    expect(await json(path, { instances: [{ text: 'a fish' }] })).toMatchObject({
+      status: 400,
+      body: { error: { code: 400, status: 'text-not-supported', message: expect.stringMatching(TEXT) } },
+    });
+    expect((await json('/v1/models/huge:predict', { instances: [instance] })).status).toBe(404);
+  });
+
   it("llama.cpp's embeddings, as Frigate sends them", async () => {
     const content = [{ prompt_string: '<__media__>\n', multimodal_data: [base64] }];
     expect((await json('/embeddings', { content })).body).toEqual([{ index: 0, embedding: [expected] }]);
@@ -223,6 +241,7 @@ describe('dialects', () => {
       ['/vectorize', { images: [base64] }],
       ['/vectors', { image: base64 }],
       ['/invocations', { input: uri }],
+      ['/v1/models/tiny:predict', { instances: [{ image: { bytesBase64Encoded: base64 } }] }],
       ['/embeddings', { content: [{ multimodal_data: [base64] }] }],
     ];
     for (const [path, body] of bodies) {
@@ -238,8 +257,8 @@ describe('dialects', () => {
       ]);
     }
     // Every address that embeds is one of these, or is tested by itself.
-    const others = ['/v1/embed', '/v2/models/:model/infer'];
-    const embedding = ROUTES.filter(({ needs }) => needs === 'budget').map(({ path }) => path);
+    const others = ['/v1/embed', '/v2/models/tiny/infer'];
+    const embedding = ROUTES.filter(({ needs }) => needs === 'budget').map(({ path }) => exampleOf(path));
     expect([...bodies.map(([path]) => path), ...others].sort()).toEqual([...embedding].sort());
   });
 

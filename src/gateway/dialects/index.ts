@@ -5,6 +5,7 @@ import { openInference } from './open-inference.ts';
 import { openai } from './openai.ts';
 import { raw } from './raw.ts';
 import { sagemaker } from './sagemaker.ts';
+import { vertex } from './vertex.ts';
 import { voyage } from './voyage.ts';
 import { weaviate } from './weaviate.ts';
 
@@ -16,6 +17,7 @@ export const DIALECTS: readonly Route[] = [
   ...voyage,
   ...openInference,
   ...sagemaker,
+  ...vertex,
   ...weaviate,
   ...llamaCpp,
 ];
