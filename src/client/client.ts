@@ -1,4 +1,5 @@
-import { decodeFloats, encodeBytes, readFloats } from './base64.ts';
+import { floatsOf, type Item, isItem, isModel, listOf, notOurs, rawFloats, readJson } from './answers.ts';
+import { encodeBytes } from './base64.ts';
 import { ConcertinaError } from './error.ts';
 import { budgetHeader, readApplied, readTiming } from './headers.ts';
 import { withRetries } from './retry.ts';
@@ -10,6 +11,8 @@ export interface ClientOptions {
   readonly apiKey?: string;
   /** @default the platform's */
   readonly fetch?: typeof globalThis.fetch;
+  /** For one try, ms; a request that takes longer fails with code `timeout`. 0: for ever. @default 60_000 */
+  readonly timeoutMs?: number;
   /** Further tries after 429, 503 and a connection that failed. @default 2 */
   readonly retries?: number;
 }
@@ -28,14 +31,16 @@ export class ConcertinaClient {
   readonly #key: string | undefined;
   readonly #fetch: typeof globalThis.fetch;
   readonly #retries: number;
+  readonly #timeoutMs: number;
   /** Spaces of the answers so far, by model and dimensions. */
   readonly #spaces = new Map<string, string>();
 
-  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, retries = 2 }: ClientOptions) {
+  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, retries = 2, timeoutMs = 60_000 }: ClientOptions) {
     this.#base = baseUrl.replace(/\/+$/, '');
     this.#key = apiKey;
     this.#fetch = fetch.bind(globalThis);
     this.#retries = retries;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Embeds one image. @throws ConcertinaError, or the signal's reason */
@@ -44,8 +49,8 @@ export class ConcertinaClient {
     const response = text
       ? await this.#send('/v1/embeddings', jsonRequest([image], options), options)
       : await this.#send(`/v1/embed?${query(options)}`, bytesRequest(image), options);
+    const embedding = text ? await first(response) : await rawFloats(response);
     const space = this.#spaceOf(response, options);
-    const embedding = text ? await first(response) : readFloats(await response.arrayBuffer());
     return {
       embedding,
       space,
@@ -59,20 +64,23 @@ export class ConcertinaClient {
   async embedMany(images: readonly Image[], options: EmbedOptions = {}): Promise<EmbeddedItem[]> {
     const input = await Promise.all(images.map(asText));
     const response = await this.#send('/v1/embeddings', jsonRequest(input, options), options);
+    const list = await items(response);
     const space = this.#spaceOf(response, options);
-    return (await items(response)).map(({ embedding, error, level = 0, flops = 0, fidelity = 0 }) =>
-      error ? { error } : { embedding: decodeFloats(embedding), space, level, flops, fidelity },
+    return list.map(({ embedding, error, level = 0, flops = 0, fidelity = 0 }) =>
+      error ? { error } : { embedding: floatsOf(embedding, response), space, level, flops, fidelity },
     );
   }
 
   async models(): Promise<Model[]> {
     const response = await this.#send('/v1/models');
-    return ((await response.json()) as { data: Model[] }).data; // the contract's shape
+    return await listOf<Model>(response, isModel);
   }
 
   async model(id: string): Promise<Model> {
     const response = await this.#send(`/v1/models/${encodeURIComponent(id)}`);
-    return (await response.json()) as Model; // the contract's shape
+    const model = await readJson(response);
+    if (!isModel(model)) throw notOurs(response, 'a model');
+    return model;
   }
 
   /**
@@ -106,12 +114,24 @@ export class ConcertinaClient {
         ...(this.#key !== undefined && { Authorization: `Bearer ${this.#key}` }),
       },
       ...(body !== undefined && { body }),
-      ...(signal && { signal }),
     };
-    return await withRetries(() => this.#fetch(this.#base + path, request), {
-      retries: this.#retries,
-      signal,
-    });
+    const timeoutMs = this.#timeoutMs;
+    const send = async () => {
+      const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
+      const signals = [signal, timeout].filter((one) => one !== undefined);
+      try {
+        return await this.#fetch(this.#base + path, {
+          ...request,
+          ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+        });
+      } catch (cause) {
+        if (signal?.aborted) throw cause;
+        throw timeout?.aborted
+          ? new ConcertinaError('timeout', 0, `${this.#base} did not answer within ${timeoutMs} ms.`)
+          : new ConcertinaError('unreachable', 0, `${this.#base} cannot be reached: ${String(cause)}.`);
+      }
+    };
+    return await withRetries(send, { retries: this.#retries, signal });
   }
 }
 
@@ -152,16 +172,8 @@ async function asText(image: Image): Promise<string> {
   return encodeBytes(image instanceof ArrayBuffer ? new Uint8Array(image) : image);
 }
 
-interface Item {
-  readonly embedding: string;
-  readonly level?: number;
-  readonly flops?: number;
-  readonly fidelity?: number;
-  readonly error?: { readonly code: string; readonly message: string };
-}
-
 async function items(response: Response): Promise<Item[]> {
-  return ((await response.json()) as { data: Item[] }).data; // the contract's shape
+  return await listOf<Item>(response, isItem);
 }
 
 async function first(response: Response): Promise<Float32Array> {
@@ -172,5 +184,5 @@ async function first(response: Response): Promise<Float32Array> {
       response.status,
       item?.error?.message ?? 'The answer is empty.',
     );
-  return decodeFloats(item.embedding);
+  return floatsOf(item.embedding, response);
 }

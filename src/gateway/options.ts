@@ -1,6 +1,7 @@
 import type { Clock, Digest, Limiter, ModelRegistry, Scheduler } from '../serving/index.ts';
 import type { ImageDecoder } from '../vit/index.ts';
 import type { Elsewhere } from './elsewhere.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { type LimitSettings, type Limits, resolveLimits } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 import type { Tracer } from './tracing.ts';
@@ -18,6 +19,8 @@ export interface GatewayOptions {
   readonly decoder: ImageDecoder;
   readonly clock: Clock;
   /** A tier may set others. */
+  /** Bytes that all bodies together may hold. @default 256 MiB */
+  readonly heldBytes?: number | undefined;
   readonly limits?: LimitSettings;
   /** Where bodies come from. @default Fetch's `Request` */
   readonly transport?: Transport;
@@ -60,9 +63,10 @@ export type GatewayParts = Omit<GatewayOptions, 'limits' | 'transport' | 'expose
   readonly expose: readonly Page[];
   readonly limits: Limits;
   readonly transport: Transport;
+  readonly held: HeldBytes;
 };
 
 export function resolveOptions(options: GatewayOptions): GatewayParts {
-  const { limits, transport = fetchTransport, expose = PAGES } = options;
-  return { ...options, expose, limits: resolveLimits(limits), transport };
+  const { limits, transport = fetchTransport, expose = PAGES, heldBytes } = options;
+  return { ...options, expose, limits: resolveLimits(limits), transport, held: new HeldBytes(heldBytes) };
 }

@@ -2,17 +2,19 @@ import type { Context } from 'hono';
 import { Problem } from '../problem/index.ts';
 import { contentCoding, decodeContent } from './content-encoding.ts';
 import type { GatewayEnvironment } from './environment.ts';
+import type { HeldLease } from './held-bytes.ts';
 import type { Limits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
 
 /**
  * Reads a request body whole, up to the limits, and undoes its coding.
- * @throws Problem('unsupported-media-type'), ('malformed-body') for codings, Problem('body-too-large'), ('request-timeout') when it does not arrive in time, ('client-closed-request')
+ * @throws Problem('unsupported-media-type'), ('malformed-body') for codings, Problem('body-too-large'), ('request-timeout') when it does not arrive in time, ('client-closed-request'), ('overloaded') when all bodies together are too much
  */
 export async function readBody(
   c: Context<GatewayEnvironment>,
   { clock, transport }: GatewayParts,
   limits: Limits,
+  lease: HeldLease,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const coding = contentCoding(c.req.header('Content-Encoding'));
   const declared = Number(c.req.header('Content-Length') ?? 0);
@@ -23,8 +25,13 @@ export async function readBody(
   refused.catch(() => {});
   const { done, cancel } = transport.body(c, (part) => {
     size += part.length;
-    if (size > limits.bodyBytes) refuse(tooLarge(limits.bodyBytes));
-    else parts.push(part);
+    if (size > limits.bodyBytes) return refuse(tooLarge(limits.bodyBytes));
+    try {
+      lease.take(part.length);
+      parts.push(part);
+    } catch (error) {
+      refuse(error);
+    }
   });
   const cancelTimer = clock.after(limits.bodyMs, () => refuse(tooSlow(limits.bodyMs)));
   try {

@@ -7,6 +7,7 @@ import type { Asked, Dialect, Rendered } from './dialects/dialect.ts';
 import { answeredElsewhere } from './elsewhere.ts';
 import { type EmbeddedImage, embedImages } from './embed-images.ts';
 import type { GatewayEnvironment } from './environment.ts';
+import type { HeldLease } from './held-bytes.ts';
 import { type ImageItem, openImage } from './image-input.ts';
 import { type Limits, resolveLimits } from './limits.ts';
 import type { GatewayParts } from './options.ts';
@@ -31,8 +32,23 @@ export function imageRoute<A extends Asked>(dialect: Dialect<A>): Route {
 }
 
 function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>): Handler {
-  const { clock, registry, scheduler, transport, elsewhere } = parts;
+  const { held } = parts;
+  const answer = answerer(parts, dialect);
   return async function serveImages(c) {
+    const lease = held.lease();
+    try {
+      return await answer(c, lease);
+    } finally {
+      lease.release();
+    }
+  };
+}
+
+type Answerer = (c: Context<GatewayEnvironment>, lease: HeldLease) => Promise<Response>;
+
+function answerer<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>): Answerer {
+  const { clock, registry, scheduler, transport, elsewhere } = parts;
+  return async function answer(c, lease) {
     const firstByte = c.get('firstByte');
     const notes = c.get('notes');
     dialect.accept?.(c.req, parts);
@@ -41,7 +57,7 @@ function serveImages<A extends Asked>(parts: GatewayParts, dialect: Dialect<A>):
     const declared = Number(c.req.header('Content-Length') ?? 0);
     const passed = elsewhere && (await answeredElsewhere(elsewhere, c, { tier, firstByte, declared }));
     if (passed) return passed;
-    const body = await readBody(c, parts, limits);
+    const body = await readBody(c, parts, limits, lease);
     const bodyComplete = clock.now();
     notes.receivedMs = bodyComplete - firstByte;
     const asked = await dialect.parse(body, c.req);

@@ -68,6 +68,43 @@ describe('the typed client', () => {
     expect(third).toEqual(first);
   });
 
+  it.each([
+    ['a page', '<html>Welcome</html>', 'text/html'],
+    ['other JSON', '{"hello": "world"}', 'application/json'],
+    ['a list of something else', '{"data": [{"name": 1}]}', 'application/json'],
+    ['nothing', '', 'application/octet-stream'],
+    ['half a number', 'abcdefg', 'application/octet-stream'],
+  ])('takes %s for no answer, whatever it asked for', async (_, body, type) => {
+    const stranger = new ConcertinaClient({
+      baseUrl: 'http://stranger.test',
+      fetch: async () => new Response(body, { headers: { 'Content-Type': type } }),
+    });
+    for (const ask of [
+      () => stranger.embed(image),
+      () => stranger.embed(dataUri(image)),
+      () => stranger.embedMany([image]),
+      () => stranger.models(),
+      () => stranger.model('tiny'),
+    ])
+      await expect(ask()).rejects.toMatchObject({ name: 'ConcertinaError', code: 'unknown', status: 200 });
+  });
+
+  it('gives up a server that does not answer, and says which cannot be reached', async () => {
+    const silent: typeof fetch = (_, init) =>
+      new Promise((__, fail) => init?.signal?.addEventListener('abort', () => fail(init.signal?.reason)));
+    const settings = { baseUrl: 'http://silent.test', fetch: silent, retries: 0 };
+    await expect(new ConcertinaClient({ ...settings, timeoutMs: 20 }).embed(image)).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringMatching(/within 20 ms/),
+    });
+    const nobody = new ConcertinaClient({ baseUrl: 'http://127.0.0.1:1', retries: 0 });
+    await expect(nobody.models()).rejects.toMatchObject({ name: 'ConcertinaError', code: 'unreachable' });
+    const caller = new AbortController();
+    const left = new ConcertinaClient(settings).embed(image, { signal: caller.signal });
+    caller.abort(new Error('mine'));
+    await expect(left).rejects.toThrow('mine');
+  });
+
   it('lists models', async () => {
     expect((await client.models()).map(({ id }) => id)).toEqual(['tiny']);
     expect((await client.model('tiny')).ladder).toHaveLength(3);
