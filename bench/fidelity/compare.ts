@@ -4,8 +4,9 @@ import { createAnalysis } from '../../src/engine/index.ts';
 import { readLabelledImages } from '../../src/evaluation/index.ts';
 import type { Reporter } from '../../src/progress/index.ts';
 import { readCalibrationImages } from '../../src/pruning/data/calibration-images.ts';
-import { folderSteps, jsonStep } from '../../src/pruning/steps/step-store.ts';
+import { jsonStep, storedSteps } from '../../src/pruning/steps/step-store.ts';
 import { dimensionTensors, withDimensions } from '../../src/pruning/units/dimensions/dimension-network.ts';
+import { openStore } from '../../src/storage/node.ts';
 import { type ModelFiles, readModel } from '../../src/vit/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
 import type { Compared, Row } from './compared.ts';
@@ -59,7 +60,10 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const images = await readCalibrationImages({ ...read, fit: wanted, held: comparison.held });
     const { digest, fit, held } = images;
     const inputs = { model: source.digests, calibration: { digest, fit: fit.count, held: held.count } };
-    return { images, steps: folderSteps(workFolder(join(comparison.work, name), inputs)) };
+    return {
+      images,
+      steps: storedSteps(await openStore(workFolder(join(comparison.work, name), inputs)), 'steps'),
+    };
   }
   const usual = await calibration(comparison.fit);
   const more = await calibration(comparison.fit + comparison.more);

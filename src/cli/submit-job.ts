@@ -44,13 +44,14 @@ export function remoteJob(flags: RemoteFlags, name: string): RemoteJob {
     throw local('--model', model, 's3://<bucket>/incoming/<name>, hf:org/name or timm/name');
   if (!images.startsWith('s3:')) throw local('--images', images, 's3://<bucket>/calibration');
   if (!RECIPES.includes(recipe)) throw local('--recipe', recipe, RECIPES.join(', '));
-  for (const flag of ['scores', 'work'] as const) {
-    if (flags[flag] !== undefined)
-      throw new Problem('usage', `--${flag} names something on this machine; leave it out with --remote.`);
-  }
+  const { scores, work } = flags;
+  if (scores !== undefined)
+    throw new Problem('usage', '--scores names something on this machine; leave it out with --remote.');
+  if (work !== undefined && !work.startsWith('s3:')) throw local('--work', work, 's3://<bucket>/work');
   const words = ['--model', model, '--images', images, '--name', name, '--recipe', recipe];
   // The job has a store of its own in its environment.
   if (store.startsWith('s3:')) words.push('--store', store);
+  if (work !== undefined) words.push('--work', work);
   if (path) words.push('--path', path);
   // It also knows its own devices, unless one is asked for.
   if (device !== 'auto') words.push('--device', device);

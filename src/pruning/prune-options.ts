@@ -24,7 +24,10 @@ export interface PruneOptions {
   readonly seed?: number | undefined;
   /** Released importance scores (safetensors) that take the place of the recipe's criterion. */
   readonly scores?: string | undefined;
-  /** Folder in which finished steps are kept until the job is done. @default `~/.cache/concertina/work` */
+  /**
+   * Store in which finished steps are kept until the job is done: a folder, or `s3://bucket/prefix`, where another machine finds them.
+   * @default `~/.cache/concertina/work`
+   */
   readonly work?: string | undefined;
   /** Where the network runs while it is pruned; the result is the same up to rounding. @default 'auto' */
   readonly device?: Device | undefined;

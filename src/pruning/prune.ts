@@ -11,6 +11,7 @@ import {
 } from '../checkpoint/index.ts';
 import { Problem } from '../problem/index.ts';
 import { type Reporter, silent } from '../progress/index.ts';
+import { openStore } from '../storage/node.ts';
 import {
   elementOf,
   fullVariant,
@@ -38,7 +39,7 @@ import type { Recipe } from './recipe/schema.ts';
 import { asStoredPath, asStoredRecipe } from './recipe/spelling.ts';
 import { codeDigest } from './steps/code-digest.ts';
 import { digestOf, stepName } from './steps/step-name.ts';
-import { checkWritable, folderSteps, jsonStep } from './steps/step-store.ts';
+import { checkWritable, jsonStep, storedSteps } from './steps/step-store.ts';
 import { dimensionTensors, withDimensions } from './units/dimensions/dimension-network.ts';
 import { rank } from './units/ranking.ts';
 import { rankingTensors } from './units/ranking-tensors.ts';
@@ -76,7 +77,8 @@ async function run(options: PruneOptions): Promise<PruneResult> {
   const name = options.name ?? basename(files.name);
   // What can only fail after hours is tried first: the store, and the folder of the steps.
   await probeStore(options.store, name, options.signal ? { signal: options.signal } : {});
-  await checkWritable(options.work ?? defaultWork());
+  const work = await openStore(options.work ?? defaultWork());
+  await checkWritable(work);
   const source = await readModel(files);
   for (const assumption of source.assumed) report.note(`Assumed: ${assumption}.`);
   const compared = await compareWithExpected(files, source, (network) =>
@@ -98,7 +100,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     // Devices round differently.
     device,
   });
-  const steps = folderSteps(join(options.work ?? defaultWork(), made.slice(0, 32)));
+  const steps = storedSteps(work, made.slice(0, 32));
   const given = { images, seed, device, report, steps, ...(options.signal && { signal: options.signal }) };
   const { config, tensors: exact } =
     recipe.attention === 'dimensions'

@@ -6,9 +6,12 @@ const hex = (bytes: Uint8Array): string =>
 const unhex = (text: string): Uint8Array =>
   Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
 
-/** A new API key, and what the configuration keeps of it. The key itself is stored nowhere. */
-export async function createKey(): Promise<{ key: string; hash: string }> {
-  const key = `ck_${hex(crypto.getRandomValues(new Uint8Array(24)))}`;
+/**
+ * A new API key, and what the configuration keeps of it. The key itself is stored nowhere.
+ * @param tier said by the key, so that a router can send its caller to the tier's gateways; it is the hash that admits
+ */
+export async function createKey(tier?: string): Promise<{ key: string; hash: string }> {
+  const key = `ck_${tier === undefined ? '' : `${tier}_`}${hex(crypto.getRandomValues(new Uint8Array(24)))}`;
   const salt = crypto.getRandomValues(new Uint8Array(16));
   return { key, hash: `sha256:${hex(salt)}:${hex(await sha256(salted(salt, key)))}` };
 }

@@ -97,7 +97,7 @@ describe('concertina prune --remote, on a fake of AWS Batch', () => {
     [['--model', './vit', '--images', 's3://b/c', ...JOB], '--model ./vit is on this machine'],
     [['--model', 'hf:org/vit', '--images', './photos', ...JOB], '--images ./photos is on this machine'],
     [[...WORK, ...JOB, '--recipe', './own.yaml'], '--recipe ./own.yaml is on this machine'],
-    [[...WORK, ...JOB, '--work', './work'], '--work names something on this machine'],
+    [[...WORK, ...JOB, '--work', './work'], '--work ./work is on this machine'],
   ])('does not submit what could not run: %j', async (words, sentence) => {
     const { code, said } = await prune(...words);
     expect(code).toBe(2);

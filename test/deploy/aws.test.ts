@@ -231,10 +231,11 @@ describe.each(STAGES)('serverless.yml at stage %s', (stage) => {
   });
 
   it('keeps finished steps of a job in the bucket, where the next machine finds them', () => {
-    const { Command } = (ofType('AWS::Batch::JobDefinition')[0]?.Properties.ContainerProperties ?? {}) as {
-      Command?: unknown[];
-    };
-    expect(Command?.slice(-3)).toEqual(['--work', { 'Fn::Sub': 's3://${Models}/work' }, '--json']);
+    const container = ofType('AWS::Batch::JobDefinition')[0]?.Properties.ContainerProperties;
+    expect((container as { Environment: unknown[] }).Environment).toContainEqual({
+      Name: 'CONCERTINA_WORK',
+      Value: { 'Fn::Sub': 's3://${Models}/work' },
+    });
     const actions = statementsOf('JobRole').find(({ Resource }) =>
       JSON.stringify(Resource).includes('/work/*'),
     );

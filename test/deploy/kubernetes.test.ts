@@ -1,9 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { checkManifests } from '../../deploy/kubernetes/check.ts';
-import { knativeService, kubernetesObjects } from '../../deploy/kubernetes/manifests.ts';
+import {
+  httpRoute,
+  knativeService,
+  kubernetesObjects,
+  serviceAccount,
+} from '../../deploy/kubernetes/manifests.ts';
 import { asText, DEFAULTS } from '../../deploy/kubernetes/render.ts';
 import { scaledTiers } from '../../deploy/kubernetes/tiers.ts';
 import { manifestErrors } from '../../deploy/kubernetes/validate.ts';
+import { createKey } from '../../src/serving/index.ts';
 
 const tiers = scaledTiers();
 const gold = {
@@ -46,6 +52,56 @@ describe('the manifests of Knative and Kubernetes', () => {
       triggers: [{ type: 'prometheus', metadata: { threshold: '2' } }],
     });
     expect(scaled.spec.triggers[0]?.metadata.query).toContain('concertina_waiting{tier="gold"}');
+  });
+
+  it('let a pod end without a refused request: it is still there while it is sent some', () => {
+    const [{ spec }] = kubernetesObjects(gold, DEFAULTS);
+    const pod = spec?.template.spec;
+    expect(pod?.containers[0]?.lifecycle?.preStop).toEqual({ exec: { command: ['sleep', '5'] } });
+    // The gateway itself takes at most 20 s.
+    expect(pod?.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(5 + 20 + 5);
+  });
+
+  it('have an account, a cache, places apart, and a number of replicas while Prometheus is away', () => {
+    const [{ spec }, , , scaled] = kubernetesObjects(gold, DEFAULTS);
+    const pod = spec?.template.spec;
+    expect(pod?.serviceAccountName).toBe('concertina');
+    expect(pod?.volumes?.map(({ name }) => name)).toEqual(['tiers', 'keys', 'cache']);
+    expect(pod?.topologySpreadConstraints?.map(({ topologyKey }) => topologyKey)).toEqual([
+      'topology.kubernetes.io/zone',
+      'kubernetes.io/hostname',
+    ]);
+    expect(scaled.spec.fallback).toMatchObject({ failureThreshold: 3, replicas: 5 });
+    const { metadata } = serviceAccount({ ...DEFAULTS, roleArn: 'arn:aws:iam::1:role/models' });
+    expect(metadata?.annotations).toEqual({ 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/models' });
+  });
+
+  it('send a caller to the tier that the key says, and those without one to the default tier', async () => {
+    const route = httpRoute(tiers, 'free', DEFAULTS);
+    expect(manifestErrors(route)).toEqual([]);
+    const { key } = await createKey('premium');
+    const backendOf = (authorization: string | undefined) =>
+      route.spec.rules?.find(
+        ({ matches }) =>
+          !matches ||
+          matches.some(({ headers }) =>
+            headers?.every(
+              ({ name, value }) =>
+                name === 'Authorization' && new RegExp(`^(${value})$`).test(authorization ?? ''),
+            ),
+          ),
+      )?.backendRefs?.[0]?.name;
+    expect(backendOf(`Bearer ${key}`)).toBe('concertina-premium');
+    expect(backendOf(`Bearer ${key.replace('premium', 'standard')}`)).toBe('concertina-standard');
+    expect(backendOf(undefined)).toBe('concertina-free');
+  });
+
+  it('ask for a GPU where they are told to', () => {
+    const [deployment] = kubernetesObjects(gold, { ...DEFAULTS, device: 'cuda' });
+    expect(manifestErrors(deployment)).toEqual([]);
+    const container = deployment.spec?.template.spec?.containers[0];
+    expect(container?.resources?.limits).toMatchObject({ 'nvidia.com/gpu': 1 });
+    expect(container?.env).toContainEqual({ name: 'CONCERTINA_DEVICE', value: 'cuda' });
   });
 
   it('are refused by their schemas where a value is wrong', () => {

@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { bundleWorker, workerErrors } from '../../deploy/check-worker.ts';
 import { storeWorkerProfile } from '../../deploy/worker-profile.ts';
+import { uploadToLocalBucket } from '../../deploy/worker-upload.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { bytesForModels, edgeSettings, highestLevel, profileKey } from '../../src/edge/index.ts';
 import { memoryUse } from '../../src/engine/runtime/wasm/index.ts';
@@ -11,6 +14,8 @@ import { readTiers } from '../../src/host/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { publishTiny, tinyStore } from '../support/tiny-store.ts';
 
+const ROOT = join(import.meta.dirname, '../..');
+const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js');
 const TIERS = new URL('../../deploy/tiers.yaml', import.meta.url);
 
 describe('the Worker as it is deployed', () => {
@@ -70,3 +75,21 @@ it('a profile for Workers is measured and stored where they look for it', async 
   const { body } = await store.get(profileKey('tiny', digest));
   expect(JSON.parse(new TextDecoder().decode(body))).toEqual({ version: 1, fingerprint: 'workers', entries });
 });
+
+it('a store is copied into the bucket that wrangler has on this machine, by one process', async () => {
+  const [folder, state] = await Promise.all(
+    ['store', 'state'].map((name) => mkdtemp(join(tmpdir(), `concertina-${name}-`))),
+  );
+  const store = await openStore(folder ?? '');
+  await publishTiny(store);
+  const keys = await Array.fromAsync(store.list(''));
+  expect(await uploadToLocalBucket(folder ?? '', state ?? '')).toBe(keys.length);
+  const file = join(state ?? '', 'latest.json');
+  const words = ['r2', 'object', 'get', 'concertina-models/tiny/latest.json', '--local', '--file', file];
+  await promisify(execFile)(
+    process.execPath,
+    [WRANGLER, ...words, '--config', join(ROOT, 'deploy/wrangler.jsonc'), '--persist-to', state ?? ''],
+    { cwd: ROOT },
+  );
+  expect(await readFile(file)).toEqual(Buffer.from((await store.get('tiny/latest.json')).body));
+}, 240_000);

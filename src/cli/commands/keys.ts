@@ -22,7 +22,7 @@ export function keys(console: Console): Command {
             `${config} has no tier "${tier}". It has: ${Object.keys(tiers).join(', ')}.`,
           );
       }
-      const { key, hash } = await createKey();
+      const { key, hash } = await createKey(tier);
       if (json) {
         console.print(JSON.stringify({ tier, key, hash }));
         return;

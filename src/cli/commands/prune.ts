@@ -58,7 +58,12 @@ export function prune(console: Console): Command {
       '--scores <file>',
       "importance scores released by SnapViT's authors (safetensors), instead of the recipe's",
     )
-    .option('--work <folder>', 'where finished steps are kept, so that an interrupted job resumes')
+    .addOption(
+      new Option(
+        '--work <folder|url>',
+        'where finished steps are kept, so that an interrupted job resumes; s3://… on another machine, too',
+      ).env('CONCERTINA_WORK'),
+    )
     .addOption(deviceOption())
     .option('--remote', 'submit the job to AWS Batch (deploy/aws/pruning.yml) instead of running it here')
     .addOption(new Option('--queue <arn>', 'with --remote: its queue').env('CONCERTINA_PRUNE_QUEUE'))

@@ -1,49 +1,57 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Problem } from '../../problem/index.ts';
+import { isProblem, Problem } from '../../problem/index.ts';
+import type { ObjectStore } from '../../storage/index.ts';
 import type { StepStore } from '../contracts.ts';
 
 const DIGEST_BYTES = 32;
+/** A result may be written again by a machine that was thought dead; so often it is tried where the store does not answer. */
+const TRIES = 5;
+const WAIT_MS = 500;
 
 /**
- * Steps as files of a folder: the sha256 of the result, then the result. A file that does not match its digest (the
- * machine went down while it was written) counts as missing, and its step is done again. `clear` removes the steps that were asked
- * for or saved here.
+ * Steps as objects of a store, a folder or a bucket: the sha256 of the result, then the result. An object that does not match
+ * its digest counts as missing, and its step is done again. `clear` removes the steps that were asked for or saved here.
+ * @param folder what their keys begin with
  */
-export function folderSteps(folder: string): StepStore & { clear(): Promise<void> } {
+export function storedSteps(store: ObjectStore, folder: string): StepStore & { clear(): Promise<void> } {
   const used = new Set<string>();
-  const fileOf = (step: string) => {
-    const file = join(folder, `${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`);
-    used.add(file);
-    return file;
+  const keyOf = (step: string) => {
+    const key = `${folder}/${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`;
+    used.add(key);
+    return key;
   };
   return {
     async load(step) {
-      const bytes = await readFile(fileOf(step)).catch(() => undefined);
-      if (!bytes || bytes.length < DIGEST_BYTES) return undefined;
-      const result = bytes.subarray(DIGEST_BYTES);
-      return sha256Of(result).equals(bytes.subarray(0, DIGEST_BYTES)) ? result : undefined;
+      try {
+        const { body } = await patiently(() => store.get(keyOf(step)));
+        if (body.length < DIGEST_BYTES) return undefined;
+        const result = body.subarray(DIGEST_BYTES);
+        return sha256Of(result).equals(body.subarray(0, DIGEST_BYTES)) ? result : undefined;
+      } catch (error) {
+        if (isProblem(error, 'object-not-found')) return undefined;
+        throw error;
+      }
     },
     async save(step, result) {
-      await mkdir(folder, { recursive: true });
-      const file = fileOf(step);
-      const temporary = `${file}.${process.pid}.tmp`;
-      const handle = await open(temporary, 'w');
-      try {
-        await handle.writeFile(Buffer.concat([sha256Of(result), result]));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, file);
+      const key = keyOf(step);
+      await patiently(() => store.put(key, Buffer.concat([sha256Of(result), result])));
     },
     async clear() {
-      for (const file of used) await rm(file, { force: true });
-      // Steps of a job with other settings may lie there too.
-      await rmdir(folder).catch(() => {});
+      for (const key of used) await patiently(() => store.delete(key));
     },
   };
+}
+
+/** Hours of work are not lost because a store did not answer for a moment. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === TRIES || !isProblem(error, 'store-unavailable')) throw error;
+      await new Promise((done) => setTimeout(done, WAIT_MS * 2 ** tries));
+    }
+  }
 }
 
 /** Steps kept in memory, for tests and for runs that nobody will resume. */
@@ -77,23 +85,22 @@ export async function jsonStep<T>(
 }
 
 /**
- * Whether steps can be kept in a folder, before there are any.
- * @throws Problem('invalid-settings') naming the folder: a disk that is full or read-only, for instance
+ * Whether steps can be kept in a store, before there are any.
+ * @throws Problem('invalid-settings') naming the place: a disk that is full or read-only, a bucket that may not be written to
  */
-export async function checkWritable(folder: string): Promise<void> {
-  const file = join(folder, `probe.${process.pid}`);
+export async function checkWritable(store: ObjectStore): Promise<void> {
+  const key = `probe.${process.pid}`;
   try {
-    await mkdir(folder, { recursive: true });
-    await writeFile(file, new Uint8Array(4096));
+    await store.put(key, new Uint8Array(4096));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.replace(/, .*$/, '') : String(cause);
     throw new Problem(
       'invalid-settings',
-      `Steps cannot be kept in ${folder}: ${reason}. Name another folder with --work.`,
-      { work: folder },
+      `Steps cannot be kept in ${store.url}: ${reason}. Name another place with --work.`,
+      { work: store.url },
       { cause },
     );
   } finally {
-    await rm(file, { force: true }).catch(() => {});
+    await store.delete(key).catch(() => {});
   }
 }

@@ -1,10 +1,13 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Problem } from '../../../src/problem/index.ts';
 import { CODE, codeDigest } from '../../../src/pruning/steps/code-digest.ts';
 import { digestOf, stepName } from '../../../src/pruning/steps/step-name.ts';
-import { folderSteps } from '../../../src/pruning/steps/step-store.ts';
+import { storedSteps } from '../../../src/pruning/steps/step-store.ts';
+import { memoryStore } from '../../../src/storage/index.ts';
+import { openStore } from '../../../src/storage/node.ts';
 
 /** What is read of the rules for imports. */
 interface Rules {
@@ -65,15 +68,42 @@ describe('the digest of the code', () => {
 
 describe('saved steps', () => {
   it('of one job go when it is done; those of another in the same folder stay', async () => {
-    const work = join(folder, 'work');
-    const [done, other] = [folderSteps(work), folderSteps(work)];
+    const work = await openStore(join(folder, 'work'));
+    const [done, other] = [storedSteps(work, 'job'), storedSteps(work, 'job')];
     await done.save('scores.1', Uint8Array.of(1));
     await done.save('path.2', Uint8Array.of(2));
     await other.save('path.3', Uint8Array.of(3));
-    expect(await folderSteps(work).load('path.2')).toEqual(Buffer.of(2));
+    expect(Array.from((await storedSteps(work, 'job').load('path.2')) ?? [])).toEqual([2]);
+    const keys = async () => (await Array.fromAsync(work.list(''))).map(({ key }) => key);
     await done.clear();
-    expect(await readdir(work)).toEqual(['path.3.step']);
+    expect(await keys()).toEqual(['job/path.3.step']);
     await other.clear();
-    await expect(readdir(work)).rejects.toThrow('ENOENT');
+    expect(await keys()).toEqual([]);
+  });
+
+  it('that are damaged count as missing, and a store that is away for a moment is waited for', async () => {
+    const origin = memoryStore();
+    let away = 0;
+    const store = {
+      ...origin,
+      get: async (key: string) => {
+        if (away-- > 0) throw new Problem('store-unavailable', 'There is nobody. Try again.');
+        return await origin.get(key);
+      },
+    };
+    const steps = storedSteps(store, 'job');
+    await steps.save('a', Uint8Array.of(1, 2, 3));
+    away = 1;
+    expect(Array.from((await steps.load('a')) ?? [])).toEqual([1, 2, 3]);
+    const { body } = await origin.get('job/a.step');
+    for (const damaged of [
+      body.subarray(0, -1),
+      body.subarray(0, 8),
+      body.map((byte, i) => byte ^ (i === 34 ? 1 : 0)),
+    ]) {
+      await origin.put('job/a.step', damaged);
+      expect(await steps.load('a')).toBeUndefined();
+    }
+    expect(await steps.load('never saved')).toBeUndefined();
   });
 });
