@@ -10,6 +10,7 @@ import { type RunningServer, startServer } from '../../src/host/index.ts';
 import { prune } from '../../src/pruning/index.ts';
 import { openStore } from '../../src/storage/node.ts';
 import { ERRORS_PAGE, errorsPage } from '../../tools/errors-page/errors-page.ts';
+import { buildInto } from '../support/build-into.ts';
 import { until } from '../support/until.ts';
 import { BLOCKS, type Block, KINDS, PAGES, ROOT } from './blocks.ts';
 import { checkCommands } from './commands.ts';
@@ -36,14 +37,8 @@ describe('the documents', () => {
   beforeAll(async () => {
     // A folder that looks like a clone after `npm ci` and `npm run build`, into which the commands may write.
     folder = await mkdtemp(join(tmpdir(), 'concertina-docs-'));
-    const tsc = (...words: string[]) =>
-      run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...words], { cwd: ROOT });
-    // The types of the kernels, which the rest is compiled against, lie in the project's own `dist`.
-    await tsc('-b', 'tsconfig.kernels.json');
-    for (const project of ['tsconfig.kernels.json', 'tsconfig.build.json'])
-      await tsc('-p', project, '--outDir', join(folder, 'dist'));
-    for (const name of ['assets', 'deploy', 'node_modules', 'package.json', 'src'])
-      await symlink(join(ROOT, name), join(folder, name));
+    await buildInto(folder);
+    for (const name of ['assets', 'deploy']) await symlink(join(ROOT, name), join(folder, name));
     const store = await openStore(join(folder, 'sample'));
     const assets = join(ROOT, 'assets');
     await prune({
@@ -55,7 +50,7 @@ describe('the documents', () => {
     });
     server = await startServer({ store, port: 0 });
     await server.loaded();
-  });
+  }, 600_000);
   afterAll(async () => {
     await server?.close();
     await rm(folder, { recursive: true, force: true });

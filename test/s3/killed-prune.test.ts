@@ -114,5 +114,5 @@ describe.skipIf(!gateway)(`a pruning job whose steps lie in a bucket ${NEEDS_GAT
     for (const [key, times] of seen) expect([key, times.size]).toEqual([key, 1]);
     expect((await openCheckpoint(storeIn(disturbed, { prefix: 'models' }), 'sample')).digest).toBe(expected);
     expect((await steps(store)).size).toBe(0);
-  }, 900_000);
+  }, 1_800_000);
 });
