@@ -26,12 +26,12 @@ export interface AttendedGradients {
 export interface AttendOptions {
   /** Patches that each key stands for, `[images * tokens, 1]`; absent where nothing has been merged. */
   readonly sizes: Value | undefined;
-  /** How many queries there are, int64 `[1]`. */
-  readonly queries: Value;
+  /** How many queries there are, int64 `[1]`. @default one */
+  readonly queries?: Value;
   /** `dh` of the full network: a head that has lost dimensions keeps its scale. */
   readonly headDim: number;
-  /** The heads may have lost dimensions. */
-  readonly cut: boolean;
+  /** Whether heads may have lost dimensions. @default false */
+  readonly cut?: boolean;
 }
 
 /**
@@ -47,11 +47,10 @@ export function attend(scope: Scope, projections: Projections, options: AttendOp
 function fused(
   scope: Scope,
   { query, key, value }: Projections,
-  { sizes, queries, headDim, cut }: AttendOptions,
+  { sizes, queries, headDim, cut = false }: AttendOptions,
 ): Attended {
   const { g } = scope;
-  const perQuery = () => g.op('Concat', [g.ints(1, 1), queries, g.ints(1)], { axis: 0 });
-  const mask = sizes ? [g.op('Expand', [keySizes(scope, sizes), perQuery()])] : [];
+  const mask = sizes ? [perQuery(g, keySizes(scope, sizes), queries)] : [];
   // Without a scale it is that of the dimensions which are there.
   const scale = cut ? { scale: { float: 1 / Math.sqrt(headDim) } } : {};
   return {
@@ -60,6 +59,12 @@ function fused(
       throw new TypeError('The fused attention has no derivative: the scope has to be differentiable.');
     },
   };
+}
+
+/** `[images, 1, 1, tokens]` as `[images, 1, queries, tokens]`: the operator does not repeat it itself. */
+function perQuery(g: GraphBuilder, ofKeys: Value, queries: Value | undefined): Value {
+  if (queries === undefined) return ofKeys;
+  return g.op('Expand', [ofKeys, g.op('Concat', [g.ints(1, 1), queries, g.ints(1)], { axis: 0 })]);
 }
 
 function writtenOut(
