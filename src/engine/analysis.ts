@@ -3,13 +3,16 @@ import type { GraphBuilder } from '../network/graph.ts';
 import { backwardGraph } from '../network/graphs/backward.ts';
 import { forwardGraph, tokensGraph } from '../network/graphs/forward.ts';
 import { halfBlockGraph } from '../network/graphs/half-block.ts';
+import { mergeGraph } from '../network/graphs/merge.ts';
+import { productGraph } from '../network/graphs/products.ts';
 import { structureKey, structureOf } from '../network/structure.ts';
-import { checkLength, keptUnits, networkTensors } from '../network/tensors.ts';
+import { checkLength, keptUnits, networkTensors, product } from '../network/tensors.ts';
 import { Problem } from '../problem/index.ts';
 import {
   contextUnits,
   fullVariant,
   keptOf,
+  prefixTokens,
   type TensorMap,
   totalTokens,
   type UnitOrder,
@@ -32,6 +35,8 @@ import type {
   Gradients,
   LastLayerGradients,
   LastLayerRequest,
+  MergedStream,
+  MergeStreams,
 } from './engine.ts';
 import { GradientSum, LastLayerGradientSum } from './gradient-sum.ts';
 import { mergeInput, sharedDims, unitDims } from './graph-inputs.ts';
@@ -115,19 +120,19 @@ export class NetworkAnalysis implements AnalysisModel {
   async activations(
     stream: Float32Array,
     count: number,
-    { block, part, sizes }: ActivationPlace,
+    { block, part, layer = 'last', sizes }: ActivationPlace,
     network = this.#full,
   ): Promise<Float32Array> {
     const { config } = this;
     const tokens = count === 0 ? 0 : stream.length / count / config.width;
     checkLength('The residual stream', stream.length, count, Math.trunc(tokens) * config.width);
     const { kind, width } = part === 'attention' ? contextUnits(config) : CHANNEL;
-    const features = width * keptOf(config, network.variant, kind, block);
+    const features = layer === 'first' ? config.width : width * keptOf(config, network.variant, kind, block);
     if (features === 0) return new Float32Array(0);
-    const sized = part === 'attention' && sizes !== undefined;
+    const sized = part === 'attention' && layer === 'last' && sizes !== undefined;
     if (sized) checkLength('The token sizes', sizes.length, count, tokens);
-    const call = this.#call(`${part} ${block}${sized ? ' sized' : ''}`, network, () =>
-      halfBlockGraph(config, block, { part, sized }),
+    const call = this.#call(`${layer} ${part} ${block}${sized ? ' sized' : ''}`, network, () =>
+      halfBlockGraph(config, block, { part, layer, sized }),
     );
     const batches = {
       stream: { data: stream, dims: [tokens, config.width] },
@@ -135,6 +140,77 @@ export class NetworkAnalysis implements AnalysisModel {
     };
     const chunks = this.#chunks(batches, count, CHUNK.forward, call);
     return this.#collect('activations', chunks, count * tokens * features);
+  }
+
+  async merge(
+    { entering, stream, sizes }: MergeStreams,
+    count: number,
+    { block, removed }: { readonly block: number; readonly removed: number },
+    network = this.#full,
+  ): Promise<MergedStream> {
+    const { config } = this;
+    const { width } = config;
+    const tokens = count === 0 ? 0 : Math.trunc(stream.length / count / width);
+    checkLength('The residual stream', stream.length, count, tokens * width);
+    checkLength('The residual stream that enters', entering.length, count, tokens * width);
+    if (sizes) checkLength('The token sizes', sizes.length, count, tokens);
+    checkMerge(config, keptOf(config, network.variant, 'heads', block), { block, tokens, removed });
+    const left = tokens - removed;
+    const merged = {
+      stream: new Float32Array(count * left * width),
+      sizes: new Float32Array(count * left),
+      from: new Int32Array(count * removed),
+      to: new Int32Array(count * removed),
+      shares: new Float32Array(count * removed),
+    };
+    const sized = sizes !== undefined;
+    const batches = {
+      entering: { data: entering, dims: [tokens, width] },
+      stream: { data: stream, dims: [tokens, width] },
+      ...(sized && { sizes: { data: sizes, dims: [tokens] } }),
+    };
+    const further = {
+      removed: { type: 'int64', dims: [1], data: BigInt64Array.of(BigInt(removed)) },
+    } as const;
+    const graph = () => mergeGraph(config, block, sized);
+    const call = { ...this.#call(`merge ${block}${sized ? ' sized' : ''}`, network, graph), further };
+    for await (const { first, outputs } of this.#chunks(batches, count, CHUNK.forward, call)) {
+      merged.stream.set(floats(outputs, 'merged'), first * left * width);
+      merged.sizes.set(floats(outputs, 'merged.sizes'), first * left);
+      merged.from.set(floats(outputs, 'from'), first * removed);
+      merged.to.set(floats(outputs, 'to'), first * removed);
+      merged.shares.set(floats(outputs, 'share'), first * removed);
+    }
+    return merged;
+  }
+
+  product(
+    a: Float32Array,
+    b: Float32Array,
+    { rows, inner, columns }: { readonly rows: number; readonly inner: number; readonly columns: number },
+  ): Promise<Float32Array> {
+    return this.#multiply('product', { data: a, dims: [rows, inner] }, { data: b, dims: [inner, columns] });
+  }
+
+  gram(
+    a: Float32Array,
+    b: Float32Array,
+    { rows, left, right }: { readonly rows: number; readonly left: number; readonly right: number },
+  ): Promise<Float32Array> {
+    return this.#multiply('gram', { data: a, dims: [rows, left] }, { data: b, dims: [rows, right] });
+  }
+
+  /** Products have no weights: their sessions are kept beside those of the network. */
+  async #multiply(kind: 'product' | 'gram', a: Batch, b: Batch): Promise<Float32Array> {
+    const tensor = (name: string, { data, dims }: Batch) => {
+      checkLength(`The matrix ${name}`, data.length, 1, product(dims));
+      return { type: 'float32', dims, data: asOwnView(data) } as const;
+    };
+    const operands = { a: tensor('A', a), b: tensor('B', b) };
+    return await this.#pool.use(async (worker) => {
+      await worker.ensure(kind, () => this.#open(worker, kind, productGraph(kind)));
+      return floats(await worker.run(kind, null, operands), 'y');
+    });
   }
 
   async gradients(
@@ -303,13 +379,15 @@ export class NetworkAnalysis implements AnalysisModel {
   }
 
   async #openSession(worker: EngineWorker, { session, graph }: Call): Promise<void> {
-    await worker.ensure(`session ${session}`, async () => {
-      await worker.send({ kind: 'open', session, model: graph(), options: this.#session });
-    });
+    await worker.ensure(`session ${session}`, () => this.#open(worker, session, graph()));
     for (const old of worker.given('session ').slice(0, -this.#kept.sessions)) {
       worker.lose(old);
       await worker.send({ kind: 'close', session: old.slice('session '.length) });
     }
+  }
+
+  async #open(worker: EngineWorker, session: string, graph: GraphBuilder): Promise<void> {
+    await worker.send({ kind: 'open', session, model: graph, options: this.#session });
   }
 
   #inputsOf(
@@ -325,12 +403,7 @@ export class NetworkAnalysis implements AnalysisModel {
         views[name] = { array, dims };
         return;
       }
-      checkLength(
-        `The replaced "${name}"`,
-        replaced.data.length,
-        1,
-        dims.reduce((product, dim) => product * dim, 1),
-      );
+      checkLength(`The replaced "${name}"`, replaced.data.length, 1, product(dims));
       tensors[name] = { type: 'float32', dims, data: asOwnView(replaced.data) };
     };
     for (const unit of this.#table.units) {
@@ -376,6 +449,31 @@ function orderDigest({ heads, channels, queries = [], values = [] }: UnitOrder):
   for (const order of [...heads, ...channels, ...queries, ...values])
     hash.update(Int32Array.of(order.length, ...order));
   return hash.digest('hex').slice(0, 32);
+}
+
+/** @throws Problem('tensor-mismatch') unless so many tokens can merge */
+function checkMerge(
+  config: VitConfig,
+  heads: number,
+  { block, tokens, removed }: { readonly block: number; readonly tokens: number; readonly removed: number },
+): void {
+  const pairs = Math.ceil(tokens / 2) - Math.ceil(prefixTokens(config) / 2);
+  const partners = Math.floor(tokens / 2) - Math.floor(prefixTokens(config) / 2);
+  const most = heads > 0 && partners > 0 ? pairs : 0;
+  if (!(Number.isInteger(removed) && removed >= 1 && removed <= most)) {
+    throw new Problem(
+      'tensor-mismatch',
+      `Block ${block} can merge 1 to ${most} of ${tokens} tokens with ${heads} heads; ${removed} were asked for.`,
+      { block, tokens, removed },
+    );
+  }
+  if (config.rope && tokens !== totalTokens(config)) {
+    throw new Problem(
+      'tensor-mismatch',
+      `Of a rotary network only all ${totalTokens(config)} tokens can merge: those that merged before keep positions that the stream does not tell.`,
+      { block, tokens },
+    );
+  }
 }
 
 function meanInputs(centre: NonNullable<GradientRequest['centre']>): Record<string, PlainTensor> {

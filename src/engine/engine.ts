@@ -48,7 +48,7 @@ export interface EmbedOptions {
  *
  * All arrays are batch-first. `T` is the number of tokens at that place.
  */
-export interface AnalysisModel {
+export interface AnalysisModel extends DenseProducts {
   readonly config: VitConfig;
 
   /**
@@ -89,9 +89,10 @@ export interface AnalysisModel {
   embedTokens(pixels: Float32Array, count: number): Promise<Float32Array>;
 
   /**
-   * One half of a block on given tokens: the activation that `attn.proj` (or `mlp.fc2`) reads, before it is projected.
+   * One half of a block on given tokens: what its last layer reads, `attn.proj` or `mlp.fc2`, or its first one.
    * @param stream `[count, T, D]` residual stream that enters the half block
-   * @returns `[count, T, h * dh]` or `[count, T, m]`; where dimensions are units `[count, T, v * H]`
+   * @returns of a last layer `[count, T, h * dh]` or `[count, T, m]`, where dimensions are units `[count, T, v * H]`; of a first
+   *   one `[count, T, D]`, the stream after the norm
    */
   activations(
     stream: Float32Array,
@@ -100,17 +101,70 @@ export interface AnalysisModel {
     network?: AnalysisVariant,
   ): Promise<Float32Array>;
 
+  /**
+   * Merges tokens between the halves of a block, as its forward pass does.
+   * @returns the merged stream, and which tokens went where
+   * @throws Problem('tensor-mismatch') where so many cannot merge, or a rotary network's tokens have merged before: they keep positions
+   *   that the stream alone does not tell
+   */
+  merge(
+    streams: MergeStreams,
+    count: number,
+    place: { readonly block: number; readonly removed: number },
+    network?: AnalysisVariant,
+  ): Promise<MergedStream>;
+
   dispose(): Promise<void>;
 }
 
 export interface ActivationPlace {
   readonly block: number;
   readonly part: 'attention' | 'mlp';
+  /** @default 'last' */
+  readonly layer?: 'first' | 'last';
   /**
    * `[count, T]`: how many patches each token stands for, where some were merged; attention counts them. Not for rotary
    * networks, whose merged tokens keep positions that the stream alone does not tell.
    */
   readonly sizes?: Float32Array;
+}
+
+/** Dense float32 products on the device of an engine. Matrices are row-major. */
+export interface DenseProducts {
+  /** `A B` for `[rows, inner]` and `[inner, columns]`. */
+  product(
+    a: Float32Array,
+    b: Float32Array,
+    size: { readonly rows: number; readonly inner: number; readonly columns: number },
+  ): Promise<Float32Array>;
+  /** `A' B` for `[rows, left]` and `[rows, right]`: `[left, right]`. */
+  gram(
+    a: Float32Array,
+    b: Float32Array,
+    size: { readonly rows: number; readonly left: number; readonly right: number },
+  ): Promise<Float32Array>;
+}
+
+/** The residual stream around the attention of a block. */
+export interface MergeStreams {
+  /** `[count, T, D]` before it: the queries and keys that tokens merge by are made of this. */
+  readonly entering: Float32Array;
+  /** `[count, T, D]` after it: what is merged. */
+  readonly stream: Float32Array;
+  /** `[count, T]`: how many patches each token stands for, where some were merged before. */
+  readonly sizes?: Float32Array | undefined;
+}
+
+export interface MergedStream {
+  /** `[count, T - removed, D]`; what stays keeps its order. */
+  readonly stream: Float32Array;
+  /** `[count, T - removed]`: how many patches each token stands for now. */
+  readonly sizes: Float32Array;
+  /** Positions before the merge, `[count, removed]` each: the tokens that went, and those that they went into. */
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+  /** What each that went weighs in the token that it went into, `[count, removed]`. */
+  readonly shares: Float32Array;
 }
 
 export interface AnalysisVariant {

@@ -5,12 +5,15 @@ export type {
   ActivationPlace,
   AnalysisModel,
   AnalysisVariant,
+  DenseProducts,
   ElasticModel,
   EmbedOptions,
   GradientRequest,
   Gradients,
   LastLayerGradients,
   LastLayerRequest,
+  MergedStream,
+  MergeStreams,
 } from './engine.ts';
 export { ladderOptions, PRECISIONS, type PrecisionChoice } from './ladder-options.ts';
 export { PACKINGS, type Packing } from './model.ts';

@@ -71,6 +71,12 @@ export function attention(scope: Scope, stream: Stream, block: number, rows: num
   };
 }
 
+/** What a block asks for with the stream that enters it. */
+export function asked(scope: Scope, stream: Stream, block: number): Asked {
+  const norm = layerNorm(scope.g, stream.rows, `blocks.${block}.norm1`, scope.config);
+  return project(scope, stream, block, norm.output);
+}
+
 interface Projected extends Projections {
   /** dL/d(queries, keys, values) to dL/d(rows that they are projected from). */
   readonly backward: (query: Value, key: Value, value: Value) => Value;

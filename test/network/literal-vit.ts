@@ -85,6 +85,41 @@ export function literalActivations(
   return attention(config, stream, sizes, rotaryAngles(config), at, name, keep).context;
 }
 
+/** What the first layer of half a block reads, of every token: the stream `[T, D]` after the norm. */
+export function literalNorm(
+  config: VitConfig,
+  tensors: TensorMap,
+  stream: readonly Float64Array[],
+  { block, part }: { readonly block: number; readonly part: 'attention' | 'mlp' },
+): Rows {
+  const name = `blocks.${block}.${part === 'attention' ? 'norm1' : 'norm2'}`;
+  const at = (rest: string): ArrayLike<number> => tensors.get(`${name}.${rest}`)?.data ?? [];
+  return stream.map((row) => norm(row, at('weight'), at('bias'), config));
+}
+
+/**
+ * The merge of a block, between its halves.
+ * @param streams `[T, D]` before and after the attention, and how many patches each token stands for
+ */
+export function literalMerge(
+  config: VitConfig,
+  tensors: TensorMap,
+  streams: {
+    readonly entering: readonly Float64Array[];
+    readonly stream: readonly Float64Array[];
+    readonly sizes: number[];
+  },
+  { block, removed }: { readonly block: number; readonly removed: number },
+  variant: Variant,
+): Merged {
+  const at = (name: string): ArrayLike<number> => tensors.get(name)?.data ?? [];
+  const name = (rest: string) => `blocks.${block}.${rest}`;
+  const keep: Keep = (kind, unit) => kept(variant, block, kind, unit);
+  const { entering, stream, sizes } = streams;
+  const { keys, logits } = attention(config, entering, sizes, rotaryAngles(config), at, name, keep);
+  return merge(config, [...stream], sizes, { keys, attended: clsAttention(config, logits, sizes) }, removed);
+}
+
 /** 1 for a unit that the variant keeps; kinds that it does not count are all kept. */
 function kept(variant: Variant, block: number, kind: UnitKind, unit: number): number {
   const counts = variant[kind];
@@ -271,6 +306,14 @@ function clsAttention(config: VitConfig, logits: readonly number[], sizes: reado
   return logits.map((logit) => Math.min(4, Math.max(1 / 16, (Math.exp(logit) / total) * all.length)));
 }
 
+interface Merged {
+  readonly rows: Rows;
+  readonly sizes: number[];
+  readonly survivors: Set<number>;
+  /** Positions before the merge of what merged, the most alike first, and what the source weighs in the target. */
+  readonly pairs: readonly { readonly source: number; readonly target: number; readonly share: number }[];
+}
+
 /** Bipartite matching of patches at even and odd positions (Bolya et al. 2023), survivors in order. */
 function merge(
   config: VitConfig,
@@ -278,7 +321,7 @@ function merge(
   sizes: number[],
   { keys, attended }: { readonly keys: Rows; readonly attended: readonly number[] },
   removed: number,
-): { rows: Rows; sizes: number[]; survivors: Set<number> } {
+): Merged {
   const first = prefixTokens(config);
   const positions = rows.map((_, t) => t).filter((t) => t >= first);
   const odd = positions.filter((t) => t % 2 === 1);
@@ -317,6 +360,9 @@ function merge(
     rows: means.filter((_, t) => survivors.has(t)),
     sizes: grown.filter((_, t) => survivors.has(t)),
     survivors,
+    pairs: proposals.map(({ source, target }) => {
+      return { source, target, share: weight(source) / (weights[target] ?? 1) };
+    }),
   };
 }
 

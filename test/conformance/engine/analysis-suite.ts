@@ -5,6 +5,7 @@ import { createRandom, shuffled } from '../../../src/pruning/data/random.ts';
 import {
   contextUnits,
   keptOf,
+  prefixTokens,
   totalTokens,
   type UnitKind,
   unitCount,
@@ -12,7 +13,12 @@ import {
   unitTensors,
 } from '../../../src/vit/index.ts';
 import { FAMILIES } from '../../engine/families.ts';
-import { literalActivations, literalEmbedding } from '../../network/literal-vit.ts';
+import {
+  literalActivations,
+  literalEmbedding,
+  literalMerge,
+  literalNorm,
+} from '../../network/literal-vit.ts';
 import { relativeError } from '../../support/relative-error.ts';
 import { tinyPixels, tinyTensors } from '../../support/tiny-vit.ts';
 import type { GradientSuiteOptions } from './gradient-suite.ts';
@@ -106,5 +112,141 @@ export function analysisSuite(
       });
       expect(relativeError(found, expected.flat())).toBeLessThan(TOLERANCE);
     });
+
+    /** Random tokens `[IMAGES, count, D]`. */
+    const randomStream = (count: number) =>
+      Float32Array.from({ length: IMAGES * count * config.width }, () => random.normal());
+    /** Sizes of `count` tokens of each image, which stand for all patches together. */
+    const mergedSizes = (count: number) => {
+      const sizes = new Float32Array(IMAGES * count).fill(1);
+      const first = prefixTokens(config);
+      for (let image = 0; image < IMAGES; image++) {
+        for (let merged = count; merged < totalTokens(config); merged++) {
+          const token = image * count + first + random.integer(count - first);
+          sizes[token] = (sizes[token] ?? 0) + 1;
+        }
+      }
+      return sizes;
+    };
+    /** The tokens of one image, row by row. */
+    const rowsOf = (stream: Float32Array, count: number, image: number) =>
+      Array.from({ length: count }, (_, t) =>
+        Float64Array.from(
+          stream.subarray((image * count + t) * config.width, (image * count + t + 1) * config.width),
+        ),
+      );
+
+    it.each(['attention', 'mlp'] as const)(
+      'gives what the first layer of the %s half reads',
+      async (part) => {
+        const [T, place] = [5, { block: 1, part }];
+        const stream = randomStream(config.rope ? totalTokens(config) : T);
+        const count = stream.length / IMAGES / config.width;
+        const found = await model.activations(stream, IMAGES, { ...place, layer: 'first' });
+        const expected = Array.from({ length: IMAGES }, (_, image) =>
+          literalNorm(config, tensors, rowsOf(stream, count, image), place),
+        );
+        expect(
+          relativeError(
+            found,
+            expected.flat(2).flatMap((row) => [...row]),
+          ),
+        ).toBeLessThan(TOLERANCE);
+      },
+    );
+
+    it.each([
+      { removed: 2, sized: false },
+      { removed: 3, sized: true },
+    ])('merges $removed tokens, sizes of tokens given: $sized', async ({ removed, sized }) => {
+      const { variant } = testLadder(config)[1] ?? expect.fail('there is a level 1');
+      const block = variant.heads.findIndex((heads) => heads > 0);
+      const T = totalTokens(config) - (sized && !config.rope ? 4 : 0);
+      const [entering, stream] = [randomStream(T), randomStream(T)];
+      const sizes = sized ? mergedSizes(T) : undefined;
+      const place = { block, removed };
+      const found = await model.merge({ entering, stream, sizes }, IMAGES, place, { variant, units });
+      const expected = Array.from({ length: IMAGES }, (_, image) => {
+        const own = sizes
+          ? [...sizes.subarray(image * T, (image + 1) * T)]
+          : Array.from({ length: T }, () => 1);
+        const rows = { entering: rowsOf(entering, T, image), stream: rowsOf(stream, T, image), sizes: own };
+        return literalMerge(config, ordered, rows, place, variant);
+      });
+      const pairs = expected.flatMap((image) => image.pairs);
+      expect([...found.from]).toEqual(pairs.map(({ source }) => source));
+      expect([...found.to]).toEqual(pairs.map(({ target }) => target));
+      expect(
+        relativeError(
+          found.shares,
+          pairs.map(({ share }) => share),
+        ),
+      ).toBeLessThan(TOLERANCE);
+      expect([...found.sizes]).toEqual(expected.flatMap((image) => image.sizes));
+      const rows = expected.flatMap((image) => image.rows).flatMap((row) => [...row]);
+      expect(relativeError(found.stream, rows)).toBeLessThan(TOLERANCE);
+    });
+
+    it('refuses to merge no tokens, or more than look for a partner', async () => {
+      const T = totalTokens(config);
+      const streams = { entering: randomStream(T), stream: randomStream(T) };
+      for (const removed of [0, 1.5, 9]) {
+        await expect(model.merge(streams, IMAGES, { block: 0, removed })).rejects.toMatchObject({
+          code: 'tensor-mismatch',
+          message: `Block 0 can merge 1 to 8 of ${T} tokens with ${config.heads} heads; ${removed} were asked for.`,
+        });
+      }
+    });
+
+    it.runIf(config.rope)('refuses to merge tokens that have merged before', async () => {
+      const T = totalTokens(config) - 1;
+      const streams = { entering: randomStream(T), stream: randomStream(T) };
+      await expect(model.merge(streams, IMAGES, { block: 0, removed: 1 })).rejects.toMatchObject({
+        code: 'tensor-mismatch',
+      });
+    });
+  });
+
+  it(`multiplies matrices by ${engine}`, async () => {
+    const config = Object.values(FAMILIES)[0] ?? expect.fail('there are families');
+    const model = await create({ config, tensors: tinyTensors(config, 3), workers: 2 });
+    const random = createRandom(8, 'matrices');
+    const [rows, inner, columns] = [5, 7, 3];
+    const matrix = (size: number) => Float32Array.from({ length: size }, () => random.normal());
+    const [a, b, c] = [matrix(rows * inner), matrix(inner * columns), matrix(rows * columns)];
+    const sums = (
+      height: number,
+      width: number,
+      terms: number,
+      term: (i: number, j: number, k: number) => number,
+    ) =>
+      Array.from({ length: height * width }, (_, at) => {
+        let sum = 0;
+        for (let k = 0; k < terms; k++) sum += term(Math.floor(at / width), at % width, k);
+        return sum;
+      });
+    try {
+      const product = await model.product(a, b, { rows, inner, columns });
+      const literal = sums(
+        rows,
+        columns,
+        inner,
+        (i, j, k) => (a[i * inner + k] ?? 0) * (b[k * columns + j] ?? 0),
+      );
+      expect(relativeError(product, literal)).toBeLessThan(1e-6);
+      const gram = await model.gram(a, c, { rows, left: inner, right: columns });
+      const square = sums(
+        inner,
+        columns,
+        rows,
+        (i, j, k) => (a[k * inner + i] ?? 0) * (c[k * columns + j] ?? 0),
+      );
+      expect(relativeError(gram, square)).toBeLessThan(1e-6);
+      await expect(model.product(a, b, { rows, inner, columns: 2 })).rejects.toMatchObject({
+        code: 'tensor-mismatch',
+      });
+    } finally {
+      await model.dispose();
+    }
   });
 }

@@ -1,6 +1,7 @@
 import { backwardGraph } from '../../../src/network/graphs/backward.ts';
 import { forwardGraph, tokensGraph } from '../../../src/network/graphs/forward.ts';
 import { halfBlockGraph } from '../../../src/network/graphs/half-block.ts';
+import { mergeGraph } from '../../../src/network/graphs/merge.ts';
 import type { OnnxGraph } from '../../../src/network/proto.ts';
 import { structureOf } from '../../../src/network/structure.ts';
 import { fullVariant, totalTokens, type Variant, type VitConfig } from '../../../src/vit/index.ts';
@@ -29,13 +30,18 @@ export function graphsOf(
     },
     'the tokens': { graph: tokensGraph(config), variant: full },
     'half a block of attention': {
-      graph: halfBlockGraph(config, 1, { part: 'attention', sized: !config.rope }),
+      graph: halfBlockGraph(config, 1, { part: 'attention', layer: 'last', sized: !config.rope }),
       variant: full,
     },
     'half a block of the MLP': {
-      graph: halfBlockGraph(config, 1, { part: 'mlp', sized: false }),
+      graph: halfBlockGraph(config, 1, { part: 'mlp', layer: 'last', sized: false }),
       variant: full,
     },
+    'the norm before attention': {
+      graph: halfBlockGraph(config, 1, { part: 'attention', layer: 'first', sized: false }),
+      variant: full,
+    },
+    'the merge of a block': { graph: mergeGraph(config, 1, !config.rope), variant: full },
   };
 }
 
@@ -50,6 +56,7 @@ export function feedsOf(graph: OnnxGraph, config: VitConfig, variant: Variant): 
   return new Map(
     graph.inputs.map(({ name, dims }) => {
       if (name === 'merge') return [name, ints(variant.merge)];
+      if (name === 'removed') return [name, ints([2])];
       const fixed = size(dims.filter((dim) => typeof dim === 'number'));
       const own = dims.map((dim) => (typeof dim === 'number' ? dim : named(name, dim, fixed)));
       const drawn = () => (name === 'sizes' ? Math.ceil(1 + 1.5 * (1 + next())) : Math.fround(next()));
