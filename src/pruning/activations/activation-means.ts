@@ -38,7 +38,7 @@ async function measureMeans(context: PruningContext): Promise<ActivationMeans> {
       const activations = await allActivations(context, stream, { block, part });
       const layer = lastLayer(config, tensors, { block, part });
       means[part === 'attention' ? 'heads' : 'channels'].push(columnMeans(activations, layer.inputs));
-      stream = await advance(stream, activations, layer);
+      stream = await advance(context, stream, activations, layer);
     }
   }
   return means;

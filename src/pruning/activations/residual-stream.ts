@@ -12,7 +12,6 @@ import {
 import type { PruningContext } from '../contracts.ts';
 import { groups, range } from '../data/ordered.ts';
 import { addStreamAndBias, gathered } from '../kernels/arrays.ts';
-import { product } from '../linear/products.ts';
 
 /** Half of a block: attention, which `attn.proj` ends, or the MLP, which `mlp.fc2` ends. */
 export type Part = 'attention' | 'mlp';
@@ -41,11 +40,14 @@ export async function firstStream(context: PruningContext, count: number): Promi
   return { pieces };
 }
 
-/** What the half block's last layer reads when all units are there, in the given order: `[rows, units * width]`. */
+/**
+ * What the last layer of a half block reads when all units are there, in the given order: `[rows, units * width]`. Or what its first
+ * layer reads: `[rows, D]`.
+ */
 export async function allActivations(
   { config, model, signal }: PruningContext,
   stream: Stream,
-  place: { readonly block: number; readonly part: Part },
+  place: { readonly block: number; readonly part: Part; readonly layer?: 'first' | 'last' },
   units?: UnitOrder,
 ): Promise<Float32Array[]> {
   const network: AnalysisVariant = { variant: fullVariant(config), ...(units ? { units } : {}) };
@@ -66,6 +68,7 @@ export interface LastLayer {
 
 /** The stream after the half block: `stream + activations x weight + bias`. */
 export async function advance(
+  { model }: Pick<PruningContext, 'model'>,
   stream: Stream,
   activations: readonly Float32Array[],
   layer: LastLayer,
@@ -77,7 +80,7 @@ export async function advance(
     const input = elementOf(activations, index);
     const added =
       layer.inputs > 0
-        ? await product(input, layer.weight, { rows, inner: layer.inputs, columns: D })
+        ? await model.product(input, layer.weight, { rows, inner: layer.inputs, columns: D })
         : new Float32Array(rows * D);
     addStreamAndBias(added, piece.data, layer.bias);
     pieces.push({ count: piece.count, data: added });

@@ -15,7 +15,6 @@ import type { Correction, PruningContext } from '../contracts.ts';
 import { range } from '../data/ordered.ts';
 import { percentile } from '../fidelity/fidelity.ts';
 import { addInto, sum } from '../kernels/arrays.ts';
-import { gram } from '../linear/products.ts';
 import type { SparseGptSettings } from '../recipe/schema.ts';
 import { diagonalOf, sparseGptSystem } from './kernels/sparsegpt-system.ts';
 
@@ -41,7 +40,7 @@ export function sparseGptCorrection(settings: SparseGptSettings): Correction {
           const each = inputUnits(context.config, part);
           const width = unitCount(context.config, each.kind) * each.width;
           const kept = activations.map((rows) => firstColumns(rows, width, layer.inputs));
-          stream = await advance(stream, kept, layer);
+          stream = await advance(context, stream, kept, layer);
         }
       }
       return corrected;
@@ -67,7 +66,7 @@ async function correctLayer(
   if (inputs === 0) return { ...layer, inputs, weight: new Float32Array(), changed: false };
   const hessian = new Float64Array(layer.inputs ** 2);
   for (const rows of activations) {
-    const part = await gram(rows, rows, {
+    const part = await context.model.gram(rows, rows, {
       rows: rows.length / layer.inputs,
       left: layer.inputs,
       right: layer.inputs,

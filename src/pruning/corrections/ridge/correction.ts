@@ -15,12 +15,12 @@ import { range } from '../../data/ordered.ts';
 import { difference, rowSquares, sum } from '../../kernels/arrays.ts';
 import { parseSettings } from '../../recipe/part-settings.ts';
 import { tuneLastLayers } from '../tuning/tuning.ts';
+import { afterMerge, type FollowedTokens, memberMeans, unmerged } from './followed-tokens.ts';
 import type { RegressionPiece } from './moments.ts';
 import { ridgeChange } from './ridge.ts';
 import { type RidgeSettings, RidgeSettingsSchema } from './settings.ts';
 import { bestStrength, createTrial, type Trial } from './strength.ts';
 import { keptInputs, lastLayerShape, type Place, type Target } from './target.ts';
-import { type MergedTokens, memberMeans, mergeKeys, mergeTokens, unmerged } from './token-merging.ts';
 
 /**
  * Block by block, changes `attn.proj` and `mlp.fc2` so that the level's residual stream comes close to the full
@@ -88,20 +88,21 @@ async function fittedTensors(
     for (const part of ['attention', 'mlp'] as const) {
       const place = { block, part };
       const all = await allActivations(context, full, place);
-      full = await advance(full, all, lastLayer(config, tensors, place));
+      full = await advance(context, full, all, lastLayer(config, tensors, place));
       const kept = keptInputs(config, target, place);
       const layer = cut(lastLayer(config, tensors, place, target.units), kept.inputs);
       const inputs = await ownActivations(context, target, own, place);
       changed ||= kept.inputs < kept.all;
       const fixed = changed ? await fitLayer(context, { own, full, inputs, layer, place }, settings) : layer;
       if (changed) put(corrected, context, place, fixed);
-      own = await advanced(own, inputs, fixed);
+      own = await advanced(context, own, inputs, fixed);
       const removed = elementOf(merges, block);
       if (part === 'attention' && removed > 0 && block < config.depth - 1) {
         own = await Promise.all(
           own.map(async (tokens, piece) => {
-            const by = await mergeKeys(config, tensors, block, { tokens: elementOf(entered, piece), target });
-            return mergeTokens(config, tokens, by, removed);
+            const { count, data: stream } = tokens;
+            const streams = { entering: elementOf(entered, piece).data, stream, ...mergedSizes(tokens) };
+            return afterMerge(tokens, await context.model.merge(streams, count, { block, removed }, target));
           }),
         );
         changed = true;
@@ -119,32 +120,37 @@ function cut(layer: LastLayer, inputs: number): LastLayer {
 async function ownActivations(
   { model, signal }: PruningContext,
   target: Target,
-  own: readonly MergedTokens[],
+  own: readonly FollowedTokens[],
   place: Place,
 ): Promise<Float32Array[]> {
   const activations: Float32Array[] = [];
-  for (const { count, data, sizes, members } of own) {
+  for (const tokens of own) {
     signal?.throwIfAborted();
-    const merged = members.length > sizes.length;
-    const at = { ...place, ...(merged && { sizes }) };
-    activations.push(await model.activations(data, count, at, target));
+    const at = { ...place, ...mergedSizes(tokens) };
+    activations.push(await model.activations(tokens.data, tokens.count, at, target));
   }
   return activations;
 }
 
+/** Sizes where tokens have merged: an engine that need not count them does less. */
+function mergedSizes({ sizes, members }: FollowedTokens): { readonly sizes?: Float32Array } {
+  return members.length > sizes.length ? { sizes } : {};
+}
+
 async function advanced(
-  own: readonly MergedTokens[],
+  context: PruningContext,
+  own: readonly FollowedTokens[],
   inputs: readonly Float32Array[],
   layer: LastLayer,
-): Promise<MergedTokens[]> {
-  const next = await advance({ pieces: own }, inputs, layer);
+): Promise<FollowedTokens[]> {
+  const next = await advance(context, { pieces: own }, inputs, layer);
   return own.map((tokens, piece) => ({ ...tokens, data: elementOf(next.pieces, piece).data }));
 }
 
 async function fitLayer(
   context: PruningContext,
   at: {
-    readonly own: readonly MergedTokens[];
+    readonly own: readonly FollowedTokens[];
     readonly full: Stream;
     readonly inputs: readonly Float32Array[];
     readonly layer: LastLayer;
@@ -155,7 +161,7 @@ async function fitLayer(
   const { config } = context;
   const { own, full, inputs, layer } = at;
   const outputs = config.width;
-  const next = await advanced(own, inputs, layer);
+  const next = await advanced(context, own, inputs, layer);
   const pieces = next.map((tokens, piece): RegressionPiece => {
     const wanted = memberMeans(elementOf(full.pieces, piece).data, tokens, outputs);
     return {
@@ -165,7 +171,7 @@ async function fitLayer(
     };
   });
   const ridge = settings.kind === 'mean' ? Number.POSITIVE_INFINITY : settings.ridge;
-  const change = await ridgeChange(pieces, { inputs: layer.inputs, outputs }, ridge);
+  const change = await ridgeChange(context.model, pieces, { inputs: layer.inputs, outputs }, ridge);
   return {
     inputs: layer.inputs,
     weight: sum(layer.weight, change.weight),
@@ -180,7 +186,7 @@ async function fitLayer(
 function tokenWeights(
   { config }: PruningContext,
   wanted: Float32Array,
-  { count, sizes }: MergedTokens,
+  { count, sizes }: FollowedTokens,
   { block }: Place,
   { pooledShare, relative: weighted }: RidgeSettings,
 ): Float32Array {

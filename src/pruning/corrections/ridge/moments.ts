@@ -1,5 +1,5 @@
+import type { DenseProducts } from '../../../engine/index.ts';
 import { addInto } from '../../kernels/arrays.ts';
-import { gram } from '../../linear/products.ts';
 import { momentsAbout, scaleRows } from './kernels/moments.ts';
 
 /** Rows of a weighted regression, in pieces. */
@@ -29,6 +29,7 @@ export interface Moments {
 
 /** Sums over all rows of some pieces. @param second second moments too, not only means */
 export async function momentsOf(
+  model: DenseProducts,
   pieces: readonly RegressionPiece[],
   { inputs, outputs }: RegressionSize,
   second: boolean,
@@ -47,8 +48,11 @@ export async function momentsOf(
     const scaledInputs = scaleRows(piece.inputs, roots, inputs, sums.inputs);
     const scaledResidual = scaleRows(piece.residual, roots, outputs, sums.residual);
     if (!second || inputs === 0) continue;
-    addInto(sums.gram, await gram(scaledInputs, scaledInputs, { rows, left: inputs, right: inputs }));
-    addInto(sums.cross, await gram(scaledInputs, scaledResidual, { rows, left: inputs, right: outputs }));
+    addInto(sums.gram, await model.gram(scaledInputs, scaledInputs, { rows, left: inputs, right: inputs }));
+    addInto(
+      sums.cross,
+      await model.gram(scaledInputs, scaledResidual, { rows, left: inputs, right: outputs }),
+    );
   }
   return sums;
 }

@@ -1,6 +1,6 @@
+import type { DenseProducts } from '../../../engine/index.ts';
 import { elementOf } from '../../../vit/index.ts';
 import { solveSpd } from '../../linear/kernels/spd-solve.ts';
-import { product } from '../../linear/products.ts';
 import { addToDiagonal, biasLeft, quadraticError, trace } from './kernels/regression.ts';
 import {
   centred,
@@ -25,28 +25,32 @@ const JUDGES = 3;
  * The change of a layer, `[inputs, outputs]` weight and bias, that brings its outputs closest to where they should be:
  * weighted least squares with an unpenalised bias and a ridge of `ridge` times the mean diagonal of the centred
  * Gram matrix on the change of the weight. With `ridge` infinite only the bias changes.
+ * @param model multiplies
  * @param ridge of several, ascending, the one that is best on every third piece when it is fitted on the others; then all
  *   are fitted on. The error is taken to have one minimum over the list
  */
 export async function ridgeChange(
+  model: DenseProducts,
   pieces: readonly RegressionPiece[],
   size: RegressionSize,
   ridge: number | readonly number[],
 ): Promise<LayerChange> {
   if (typeof ridge === 'number')
-    return solved(await momentsOf(pieces, size, Number.isFinite(ridge)), size, ridge);
+    return solved(await momentsOf(model, pieces, size, Number.isFinite(ridge)), size, ridge);
   const judges = (at: number) => at % JUDGES === JUDGES - 1;
   const fit = await momentsOf(
+    model,
     pieces.filter((_, at) => !judges(at)),
     size,
     true,
   );
   const judge = await momentsOf(
+    model,
     pieces.filter((_, at) => judges(at)),
     size,
     true,
   );
-  const error = (candidate: number) => heldOutError(judge, solved(fit, size, candidate), size);
+  const error = (candidate: number) => heldOutError(model, judge, solved(fit, size, candidate), size);
   const chosen = judge.weight > 0 ? await lowest(ridge, error) : elementOf(ridge, ridge.length - 1);
   return solved(sumOf(fit, judge), size, chosen);
 }
@@ -69,13 +73,18 @@ function solved(sums: Moments, { inputs, outputs }: RegressionSize, ridge: numbe
  * `tr(W'GW) - 2 tr(W'C) + 2 b'W'E[x] + |b|^2 - 2 b'E[r]` with `G = E[xx']` and `C = E[xr']`.
  */
 async function heldOutError(
+  model: DenseProducts,
   judge: Moments,
   change: LayerChange,
   { inputs, outputs }: RegressionSize,
 ): Promise<number> {
   const total = judge.weight;
   const squares = Float32Array.from(judge.gram, (value) => value / total);
-  const spread = await product(squares, change.weight, { rows: inputs, inner: inputs, columns: outputs });
+  const spread = await model.product(squares, change.weight, {
+    rows: inputs,
+    inner: inputs,
+    columns: outputs,
+  });
   return quadraticError(judge, total, change, spread);
 }
 

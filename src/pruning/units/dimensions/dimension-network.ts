@@ -1,7 +1,6 @@
 import { type Tensor, type TensorMap, tensorOf, type VitConfig } from '../../../vit/index.ts';
 import { advance, allActivations, firstStream, lastLayer } from '../../activations/residual-stream.ts';
 import type { PruningContext } from '../../contracts.ts';
-import { layerNormRows } from '../../corrections/ridge/token-merging.ts';
 import { range } from '../../data/ordered.ts';
 import { balance } from './balance.ts';
 import {
@@ -31,22 +30,22 @@ export function withDimensions(config: VitConfig): VitConfig {
  * @returns all canonical tensors of {@link withDimensions}
  */
 export async function dimensionTensors(context: PruningContext): Promise<Map<string, Tensor>> {
-  const { config, tensors, report } = context;
+  const { config, tensors, model, report } = context;
   const turned = new Map([...tensors].filter(([name]) => !/\.attn\.(qkv\.|proj\.weight)/.test(name)));
   const step = report.step('dimensions', config.depth);
   let stream = await firstStream(context, Math.min(IMAGES, context.images.fit.count));
   for (const block of range(config.depth)) {
-    const read = stream.pieces.map(({ data }) => normed(context, data, block));
+    const read = await allActivations(context, stream, { block, part: 'attention', layer: 'first' });
     const contexts = await allActivations(context, stream, { block, part: 'attention' });
     const moments = {
-      input: await momentsOf(read, config.width),
-      context: await momentsOf(contexts, config.heads * config.headDim),
+      input: await momentsOf(model, read, config.width),
+      context: await momentsOf(model, contexts, config.heads * config.headDim),
     };
     for (const [name, tensor] of blockTensors(config, tensors, block, moments)) turned.set(name, tensor);
     for (const part of ['attention', 'mlp'] as const) {
       const activations =
         part === 'attention' ? contexts : await allActivations(context, stream, { block, part });
-      stream = await advance(stream, activations, lastLayer(config, tensors, { block, part }));
+      stream = await advance(context, stream, activations, lastLayer(config, tensors, { block, part }));
     }
     step.advance(block + 1);
   }
@@ -107,9 +106,4 @@ function put(
     into.weight.set(weight.getRow(dimension), row * weight.columns);
     into.bias?.set([shift], row);
   }
-}
-
-function normed({ config, tensors }: PruningContext, stream: Float32Array, block: number): Float32Array {
-  const get = (name: string) => tensorOf(tensors, `blocks.${block}.norm1.${name}`).data;
-  return layerNormRows(stream, get('weight'), get('bias'), config.layerNormEps);
 }

@@ -1,8 +1,8 @@
 import { Matrix } from 'ml-matrix';
+import type { DenseProducts } from '../../../engine/index.ts';
 import type { VitConfig } from '../../../vit/index.ts';
 import { range } from '../../data/ordered.ts';
 import { addColumns, addInto } from '../../kernels/arrays.ts';
-import { gram } from '../../linear/products.ts';
 import { covarianceOf } from './kernels/covariance.ts';
 
 /** Mean and covariance of rows, in pieces. */
@@ -13,13 +13,17 @@ export interface Moments {
 }
 
 /** Mean and covariance of the rows `[rows, width]` of all pieces. */
-export async function momentsOf(pieces: readonly Float32Array[], width: number): Promise<Moments> {
+export async function momentsOf(
+  model: DenseProducts,
+  pieces: readonly Float32Array[],
+  width: number,
+): Promise<Moments> {
   const sums = new Float64Array(width);
   const squares = new Float64Array(width * width);
   let rows = 0;
   for (const piece of pieces) {
     const count = piece.length / width;
-    const own = await gram(piece, piece, { rows: count, left: width, right: width });
+    const own = await model.gram(piece, piece, { rows: count, left: width, right: width });
     addInto(squares, own);
     addColumns(sums, piece);
     rows += count;

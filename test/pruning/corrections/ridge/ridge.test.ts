@@ -1,5 +1,6 @@
 import { Matrix, solve } from 'ml-matrix';
 import { describe, expect, it } from 'vitest';
+import type { DenseProducts } from '../../../../src/engine/index.ts';
 import type { RegressionPiece } from '../../../../src/pruning/corrections/ridge/moments.ts';
 import { ridgeChange } from '../../../../src/pruning/corrections/ridge/ridge.ts';
 import { createRandom } from '../../../../src/pruning/data/random.ts';
@@ -7,6 +8,25 @@ import { solveSpd } from '../../../../src/pruning/linear/kernels/spd-solve.ts';
 
 const random = createRandom(3);
 const normals = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+
+/** Products in JavaScript, rounded to float32. */
+const matrix = (data: Float32Array, rows: number, columns: number) =>
+  Matrix.from1DArray(rows, columns, [...data]);
+const matrices: DenseProducts = {
+  product: async (a, b, { rows, inner, columns }) =>
+    Float32Array.from(
+      matrix(a, rows, inner)
+        .mmul(matrix(b, inner, columns))
+        .to1DArray(),
+    ),
+  gram: async (a, b, { rows, left, right }) =>
+    Float32Array.from(
+      matrix(a, rows, left)
+        .transpose()
+        .mmul(matrix(b, rows, right))
+        .to1DArray(),
+    ),
+};
 
 interface LiteralRow {
   readonly w: number;
@@ -51,7 +71,7 @@ describe('ridge regression of a layer', () => {
   }));
 
   it('minimises weighted squares plus the ridge, with a free bias', async () => {
-    const { weight, bias } = await ridgeChange(pieces, size, 0.7);
+    const { weight, bias } = await ridgeChange(matrices, pieces, size, 0.7);
     const expected = literal(pieces, 0.7);
     for (let d = 0; d < 3; d++) {
       for (let i = 0; i < 5; i++) expect(weight[i * 3 + d]).toBeCloseTo(expected.get(i, d), 4);
@@ -88,15 +108,19 @@ describe('ridge regression of a layer', () => {
     });
     const best = ridges[errors.indexOf(Math.min(...errors))] ?? 0;
     expect(best).toBe(expected);
-    expect(await ridgeChange(noisy, size, ridges)).toEqual(await ridgeChange(noisy, size, best));
+    expect(await ridgeChange(matrices, noisy, size, ridges)).toEqual(
+      await ridgeChange(matrices, noisy, size, best),
+    );
   });
 
   it('takes the largest of several ridges when there is nothing to judge them by', async () => {
-    expect(await ridgeChange(pieces, size, [0.1, 5])).toEqual(await ridgeChange(pieces, size, 5));
+    expect(await ridgeChange(matrices, pieces, size, [0.1, 5])).toEqual(
+      await ridgeChange(matrices, pieces, size, 5),
+    );
   });
 
   it('changes only the bias when the ridge is infinite', async () => {
-    const { weight, bias } = await ridgeChange(pieces, size, Number.POSITIVE_INFINITY);
+    const { weight, bias } = await ridgeChange(matrices, pieces, size, Number.POSITIVE_INFINITY);
     expect(weight.every((value) => value === 0)).toBe(true);
     let [sum, total] = [0, 0];
     for (const { residual, weights } of pieces) {
@@ -110,7 +134,7 @@ describe('ridge regression of a layer', () => {
 
   it('learns nothing from inputs that never vary', async () => {
     const constant = pieces.map((piece) => ({ ...piece, inputs: new Float32Array(piece.inputs.length) }));
-    const { weight } = await ridgeChange(constant, size, 1);
+    const { weight } = await ridgeChange(matrices, constant, size, 1);
     expect(weight.every((value) => value === 0)).toBe(true);
   });
 });

@@ -39,7 +39,7 @@ export async function ckaShape(context: PruningContext, settings: EvolutionSetti
       const layer = lastLayer(config, context.tensors, { block, part });
       const own = part === 'attention' ? heads : mlps;
       own.push(...firstTokens(stream, activations, layer.inputs, part === 'attention' ? config.heads : 1));
-      stream = await advance(stream, activations, layer);
+      stream = await advance(context, stream, activations, layer);
     }
     step.advance(block + 1);
   }
