@@ -65,6 +65,13 @@ export default {
       to: { path: '^src/engine/(runtime/(native|tfjs)/|(analysis|create|index)\\.ts$)' },
     },
     {
+      name: 'network-has-one-face',
+      comment: 'What src/network/index.ts does not export is private',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/network/' },
+      to: { path: '^src/network/', pathNot: '^src/network/index\\.ts$' },
+    },
+    {
       name: 'kernels-stand-alone',
       comment: 'Bare loops over numbers, checked by tsconfig.kernels.json, know nothing of the rest',
       severity: 'error',

@@ -1,12 +1,19 @@
 import { createHash } from 'node:crypto';
-import type { GraphBuilder } from '../network/graph.ts';
-import { backwardGraph } from '../network/graphs/backward.ts';
-import { forwardGraph, tokensGraph } from '../network/graphs/forward.ts';
-import { halfBlockGraph } from '../network/graphs/half-block.ts';
-import { mergeGraph } from '../network/graphs/merge.ts';
-import { productGraph } from '../network/graphs/products.ts';
-import { structureKey, structureOf } from '../network/structure.ts';
-import { checkLength, keptUnits, networkTensors, product } from '../network/tensors.ts';
+import {
+  backwardGraph,
+  checkLength,
+  forwardGraph,
+  type GraphBuilder,
+  halfBlockGraph,
+  keptUnits,
+  mergeGraph,
+  networkTensors,
+  product,
+  productGraph,
+  structureKey,
+  structureOf,
+  tokensGraph,
+} from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import {
   contextUnits,

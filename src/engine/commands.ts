@@ -1,4 +1,4 @@
-import type { OnnxGraph } from '../network/proto.ts';
+import type { OnnxGraph } from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { NumberArray } from './shared-arrays.ts';
 

@@ -1,5 +1,5 @@
 import type { Precision } from '../checkpoint/index.ts';
-import { checkTensors } from '../network/tensors.ts';
+import { checkTensors } from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { TensorMap, Variant, VitConfig } from '../vit/index.ts';
 import { NetworkAnalysis } from './analysis.ts';

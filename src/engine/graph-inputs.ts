@@ -1,4 +1,4 @@
-import { product, type UnitTensor } from '../network/tensors.ts';
+import { product, type UnitTensor } from '../network/index.ts';
 import { feasibleMerge, type Variant, type VitConfig } from '../vit/index.ts';
 import type { PlainTensor } from './commands.ts';
 

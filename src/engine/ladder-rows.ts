@@ -6,7 +6,7 @@ import {
   networkTensors,
   product,
   type UnitTensor,
-} from '../network/tensors.ts';
+} from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Variant, VitConfig } from '../vit/index.ts';
 

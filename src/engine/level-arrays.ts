@@ -5,11 +5,19 @@ import {
   type LevelWeights,
   type Precision,
 } from '../checkpoint/index.ts';
-import { elementType } from '../network/graph.ts';
-import type { Initializer } from '../network/proto.ts';
-import { hiddenShift, isQuantised, type Quantisation } from '../network/quantisation.ts';
-import { keptUnits, product, type UnitTensor } from '../network/tensors.ts';
-import { codesInput, columnsInput, scalesInput } from '../network/unit-linear.ts';
+import {
+  codesInput,
+  columnsInput,
+  elementType,
+  hiddenShift,
+  type Initializer,
+  isQuantised,
+  keptUnits,
+  product,
+  type Quantisation,
+  scalesInput,
+  type UnitTensor,
+} from '../network/index.ts';
 import { keepsAll, type Variant, type VitConfig } from '../vit/index.ts';
 import type { ArrayView, PlainTensor } from './commands.ts';
 import { mergeInput, sharedDims, unitDims } from './graph-inputs.ts';

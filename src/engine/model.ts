@@ -1,9 +1,12 @@
 import type { LevelWeights, Precision } from '../checkpoint/index.ts';
-import { forwardGraph } from '../network/graphs/forward.ts';
-import type { OnnxGraph } from '../network/proto.ts';
-import type { Quantisation } from '../network/quantisation.ts';
-import { structureKey, structureOf } from '../network/structure.ts';
-import { checkLength } from '../network/tensors.ts';
+import {
+  checkLength,
+  forwardGraph,
+  type OnnxGraph,
+  type Quantisation,
+  structureKey,
+  structureOf,
+} from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import type { Variant, VitConfig } from '../vit/index.ts';
 import { floats, type SessionOptions } from './commands.ts';

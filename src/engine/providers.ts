@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Precision } from '../checkpoint/index.ts';
-import { GraphBuilder } from '../network/graph.ts';
+import { GraphBuilder } from '../network/index.ts';
 import { isProblem, Problem } from '../problem/index.ts';
 import { floats, type SessionOptions } from './commands.ts';
 import { DEVICES, type Device } from './devices.ts';

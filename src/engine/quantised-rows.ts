@@ -1,5 +1,5 @@
 import type { HighPlane, WeightTensor } from '../checkpoint/index.ts';
-import { type Quantisation, ZERO_CODE } from '../network/quantisation.ts';
+import { type Quantisation, ZERO_CODE } from '../network/index.ts';
 import { Problem } from '../problem/index.ts';
 import { sharedCodes, sharedFloats } from './shared-arrays.ts';
 

@@ -1,5 +1,4 @@
-import { OPSET } from '../../network/graph.ts';
-import { type EncodedModel, encodeModel, type OnnxGraph } from '../../network/proto.ts';
+import { type EncodedModel, encodeModel, type OnnxGraph, OPSET } from '../../network/index.ts';
 
 /** Weights of more bytes are given beside the model's bytes, so that they are not copied. */
 const MAX_INLINE_BYTES = 2 ** 20;

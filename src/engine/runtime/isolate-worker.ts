@@ -1,4 +1,4 @@
-import type { OnnxGraph } from '../../network/proto.ts';
+import type { OnnxGraph } from '../../network/index.ts';
 import { Problem } from '../../problem/index.ts';
 import type { Command, Outputs, PlainTensor } from '../commands.ts';
 import { type BoundInputs, Executor, type Runtime } from '../executor.ts';

@@ -1,5 +1,5 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { EncodedModel } from '../../network/proto.ts';
+import type { EncodedModel } from '../../network/index.ts';
 import type { Outputs, PlainTensor, SessionOptions } from '../commands.ts';
 import type { BoundInputs, Runtime, Session, View } from '../executor.ts';
 import type { NumberArray } from '../shared-arrays.ts';

@@ -1,5 +1,4 @@
-import { GraphBuilder } from '../../../network/graph.ts';
-import type { Quantisation } from '../../../network/quantisation.ts';
+import { GraphBuilder, type Quantisation } from '../../../network/index.ts';
 import { floats } from '../../commands.ts';
 import type { EngineWorker } from '../../worker-pool.ts';
 

@@ -1,4 +1,4 @@
-import type { EncodedModel } from '../../../network/proto.ts';
+import type { EncodedModel } from '../../../network/index.ts';
 import type { Command, Outputs } from '../../commands.ts';
 
 /** What an engine thread is sent, and what it answers. Graphs are encoded before they are sent. */

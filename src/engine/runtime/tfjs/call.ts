@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Attribute, OnnxNode } from '../../../network/proto.ts';
+import type { Attribute, OnnxNode } from '../../../network/index.ts';
 import { dimsOf, Ints, isResident, type Tf, type Value } from './values.ts';
 
 /** One run of one node: its inputs and attributes, as its operator asks for them. */

@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { ELEMENT } from '../../../network/proto.ts';
+import { ELEMENT } from '../../../network/index.ts';
 import type { Operator } from './call.ts';
 import type { Tf } from './values.ts';
 

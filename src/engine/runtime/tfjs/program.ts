@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Initializer, OnnxGraph, OnnxNode } from '../../../network/proto.ts';
+import type { Initializer, OnnxGraph, OnnxNode } from '../../../network/index.ts';
 import { Call } from './call.ts';
 import { READ_BACK } from './indexing.ts';
 import { INTEGER_OPERATORS } from './integers.ts';

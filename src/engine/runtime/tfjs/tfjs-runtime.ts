@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { OnnxGraph } from '../../../network/proto.ts';
+import type { OnnxGraph } from '../../../network/index.ts';
 import type { Outputs, PlainTensor } from '../../commands.ts';
 import type { BoundInputs as Bound, Runtime, Session, View } from '../../executor.ts';
 import type { NumberArray } from '../../shared-arrays.ts';

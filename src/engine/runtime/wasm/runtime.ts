@@ -1,4 +1,4 @@
-import type { OnnxGraph } from '../../../network/proto.ts';
+import type { OnnxGraph } from '../../../network/index.ts';
 import type { Runtime } from '../../executor.ts';
 import { encoded } from '../encoded.ts';
 import { type OnnxInputs, OnnxRuntime } from '../onnx-runtime.ts';
