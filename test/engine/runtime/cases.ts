@@ -107,6 +107,7 @@ export const CASES: readonly OperatorCase[] = [
   operatorCase('Transpose', [random(2, 3, 4)], { perm: [2, 0, 1] }),
   operatorCase('Transpose', [ints([5, 6, 7, 8, 9, 4], [2, 3])], { perm: [1, 0] }),
   operatorCase('Transpose', [random(1, 3, 1, 4)], { perm: [1, 0, 3, 2] }),
+  operatorCase('Transpose', [random(2, 5, 3, 4, 2)], { perm: [3, 0, 2, 1, 4] }),
   operatorCase('Transpose', [random(2, 3, 2, 4, 2, 3)], { perm: [0, 2, 4, 1, 3, 5] }),
   operatorCase('Expand', [random(3, 1), ints([2, 1, 4])]),
   operatorCase('Expand', [random(2, 3), ints([3])]),

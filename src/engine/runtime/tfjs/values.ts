@@ -54,8 +54,25 @@ export function transposed(tf: Tf, x: Tensor, perm: readonly number[]): Tensor {
   const shape = perm.map((axis) => x.shape[axis] ?? 1);
   const moving = perm.filter((axis) => x.shape[axis] !== 1);
   if (moving.every((axis, at) => axis >= (moving[at - 1] ?? 0))) return tf.reshape(x, shape);
-  if (x.dtype === 'float32') return tf.transpose(x, [...perm]);
-  return tf.cast(tf.transpose(tf.cast(x, 'float32'), [...perm]), x.dtype);
+  const floats = x.dtype === 'float32' ? x : tf.cast(x, 'float32');
+  const moved = moving.length > 4 ? stepByStep(tf, floats, moving) : tf.transpose(floats, [...perm]);
+  const placed = tf.reshape(moved, shape);
+  return x.dtype === 'float32' ? placed : tf.cast(placed, x.dtype);
+}
+
+/** One axis after another to its place, each by swapping the middle two of four: on WebAssembly more axes at once are slow. */
+function stepByStep(tf: Tf, x: Tensor, perm: readonly number[]): Tensor {
+  let now = perm.toSorted((a, b) => a - b);
+  let moved = x;
+  for (const [to, axis] of perm.entries()) {
+    const from = now.indexOf(axis);
+    if (from === to) continue;
+    const size = (axes: readonly number[]) => product(axes.map((one) => x.shape[one] ?? 1));
+    const parts = [now.slice(0, to), now.slice(to, from), [axis], now.slice(from + 1)] as const;
+    moved = tf.transpose(tf.reshape(moved, parts.map(size)), [0, 2, 1, 3]);
+    now = [...parts[0], axis, ...parts[1], ...parts[3]];
+  }
+  return moved;
 }
 
 /** The dimensions that two shapes are stretched to, by ONNX's (and NumPy's) rule. */
