@@ -13,7 +13,12 @@ export interface PictureHeader {
   readonly passes: number;
   /** Bits of a channel are 16. */
   readonly deep: boolean;
+  /** Read at a fraction of its size: a JPEG of one pass with more pixels than are accepted otherwise. */
+  readonly reduced?: boolean;
 }
+
+/** A JPEG of one pass may have so many times the pixels: it is read at a half of its sides or less. */
+const REDUCED = 4;
 
 /** Rows or columns of a picture: every row costs something, however short it is. */
 const MOST_SIDE = 200_000;
@@ -28,13 +33,14 @@ export function readPictureHeader(bytes: Uint8Array, maxPixels: number): Picture
   const header = sniff(bytes);
   if (!header) throw unknownType(bytes);
   const { width, height } = header;
-  if (width * height > maxPixels || Math.max(width, height) > MOST_SIDE)
+  const reduced = width * height > maxPixels && readImageHeader(bytes)?.onePass === true;
+  if (width * height > maxPixels * (reduced ? REDUCED : 1) || Math.max(width, height) > MOST_SIDE)
     throw new Problem(
       'too-many-pixels',
-      `The image has ${width} x ${height} pixels; at most ${maxPixels} are accepted, and ${MOST_SIDE} a side. Scale it down first: the network looks at a few hundred pixels a side.`,
+      `The image has ${width} x ${height} pixels; at most ${maxPixels} are accepted (${REDUCED * maxPixels} in a JPEG that is not progressive), and ${MOST_SIDE} a side. Scale it down first: the network looks at a few hundred pixels a side.`,
       { width, height, maxPixels, maxSide: MOST_SIDE },
     );
-  return header;
+  return reduced ? { ...header, reduced } : header;
 }
 
 function sniff(bytes: Uint8Array): PictureHeader | undefined {

@@ -3,8 +3,11 @@ import { Problem } from '../problem/index.ts';
 import type { VitConfig } from './config.ts';
 import type { DecodeOptions, ImageDecoder } from './image.ts';
 import { inksOverWhite, threeChannels } from './kernels/pixels.ts';
+import { readPictureHeader } from './picture-header.ts';
+import { gifFrame, onWhite } from './picture-layout.ts';
 import { cropGeometry, normalise } from './preprocess.ts';
 import { type Box, type Picture, resizePicture } from './resampling.ts';
+import { orient } from './web/orient.ts';
 
 const DEFAULT_MAX_PIXELS = 50_000_000;
 /** Formats of the HTTP contract, as sharp calls them. */
@@ -43,12 +46,18 @@ export function sharpDecoder({ accuracy = 'exact' }: SharpDecoderOptions = {}): 
   return {
     mediaTypes: Object.values(FORMATS),
     async decode(image, config, options = {}) {
-      const { pipeline, width, height } = await openImage(image, options);
+      const opened = await openImage(image, options);
+      const { pipeline, width, height, reduced } = opened;
       const crop = cropGeometry(config, width, height);
       const square = { left: crop.left, top: crop.top, width: crop.size, height: crop.size };
       const target = { width: crop.resizeWidth, height: crop.resizeHeight };
-      const here =
-        enlarges({ width, height }, target) || (accuracy === 'exact' && halves({ width, height }, target));
+      const larger = enlarges({ width, height }, target);
+      if (reduced) {
+        if (larger) throw tooLarge(width, height);
+        const { data } = cut(await finishReduced(opened, target, config), square);
+        return normalise(data, config, new Float32Array(3 * crop.size ** 2));
+      }
+      const here = larger || (accuracy === 'exact' && halves({ width, height }, target));
       const resized = here
         ? resizePicture(await finish(pipeline), target, square, config.preprocessing.interpolation)
         : await finish(shrink(pipeline, target, config).extract(square));
@@ -57,10 +66,12 @@ export function sharpDecoder({ accuracy = 'exact' }: SharpDecoderOptions = {}): 
   };
 }
 
-/** The whole picture at its own size (for random crops). */
+/** The whole picture at its own size, a very large JPEG at a quarter of its sides (for random crops). */
 export async function decodePicture(image: Uint8Array, options: DecodeOptions = {}): Promise<DecodedPicture> {
-  const { pipeline } = await openImage(image, options);
-  return await finish(pipeline);
+  const opened = await openImage(image, options);
+  if (!opened.reduced) return await finish(opened.pipeline);
+  const quarter = (side: number) => Math.max(1, Math.round(side / 4));
+  return await finishReduced(opened, { width: quarter(opened.width), height: quarter(opened.height) });
 }
 
 /** Cuts a rectangle out of a picture and resizes it to the network's input. @returns `[3, size, size]`, normalised */
@@ -112,9 +123,33 @@ function cut(picture: Picture, box: Box): Picture {
   return { width: box.width, height: box.height, data };
 }
 
-async function openImage(image: Uint8Array, options: DecodeOptions) {
+/** A picture and its size once it is upright. */
+interface Opened extends Size {
+  readonly pipeline: Sharp;
+  /** More pixels than are decoded whole: the pipeline must be shrunk, and has not been turned. */
+  readonly reduced: boolean;
+  /** EXIF orientation, 1 to 8. */
+  readonly orientation: number;
+}
+
+/** Shrinks while it decodes, then turns what is left: libvips would hold the whole picture to turn it first. */
+async function finishReduced(
+  { pipeline, orientation }: Opened,
+  { width, height }: Size,
+  config?: VitConfig,
+): Promise<Picture> {
+  const stored = orientation >= 5 ? { width: height, height: width } : { width, height };
+  const small = config
+    ? shrink(pipeline, stored, config)
+    : pipeline.resize(stored.width, stored.height, { fit: 'fill', fastShrinkOnLoad: false });
+  return orient(await finish(small), orientation);
+}
+
+async function openImage(image: Uint8Array, options: DecodeOptions): Promise<Opened> {
   options.signal?.throwIfAborted();
   const maxPixels = options.maxPixels ?? DEFAULT_MAX_PIXELS;
+  // By the first bytes, before any library sees the file.
+  const { reduced = false } = readPictureHeader(image, maxPixels);
   let metadata: Metadata;
   try {
     metadata = await sharp(image, { limitInputPixels: false, failOn: 'error' }).metadata();
@@ -130,24 +165,58 @@ async function openImage(image: Uint8Array, options: DecodeOptions) {
   }
   const pages = metadata.pages ?? 1;
   const pageHeight = metadata.pageHeight ?? height;
-  if (width * pageHeight > maxPixels) {
-    throw new Problem(
-      'too-many-pixels',
-      `The image has ${width} x ${pageHeight} pixels; at most ${maxPixels} are accepted. Scale it down first: the network looks at a few hundred pixels a side.`,
-      { width, height: pageHeight, maxPixels },
-    );
-  }
-  const turned = (metadata.orientation ?? 1) >= 5;
-  const oriented = sharp(image, {
-    limitInputPixels: maxPixels,
+  if (width * pageHeight > maxPixels && !reduced) throw tooLarge(width, pageHeight, maxPixels);
+  const { orientation = 1 } = metadata;
+  const turned = orientation >= 5;
+  const stored = sharp(image, {
+    limitInputPixels: reduced ? false : maxPixels,
     failOn: 'error',
     ...(pages > 1 ? { page: 0, pages: 1 } : {}),
-  }).autoOrient();
-  const pipeline =
-    metadata.space === 'cmyk' && !metadata.hasProfile
-      ? await fromInks(oriented)
-      : oriented.flatten({ background: '#ffffff' }).toColourspace('srgb').removeAlpha();
-  return { pipeline, width: turned ? pageHeight : width, height: turned ? width : pageHeight };
+  });
+  return {
+    pipeline: await asRgb(reduced ? stored : stored.autoOrient(), image, metadata, {
+      width,
+      height: pageHeight,
+    }),
+    width: turned ? pageHeight : width,
+    height: turned ? width : pageHeight,
+    reduced,
+    orientation,
+  };
+}
+
+/** Colours over white, as sRGB. */
+async function asRgb(oriented: Sharp, image: Uint8Array, metadata: Metadata, canvas: Size): Promise<Sharp> {
+  if (metadata.space === 'cmyk' && !metadata.hasProfile) return await fromInks(oriented);
+  // libvips applies a profile to 16 bits only where it is asked to work in sRGB.
+  const converted =
+    metadata.depth === 'ushort' && metadata.hasProfile ? oriented.pipelineColourspace('srgb') : oriented;
+  const flat = converted.flatten({ background: '#ffffff' }).toColourspace('srgb').removeAlpha();
+  return metadata.format === 'gif' ? await fromFrame(flat, image, canvas) : flat;
+}
+
+/** libvips leaves black what a first frame does not cover; it is background, and over white. */
+async function fromFrame(flat: Sharp, image: Uint8Array, canvas: Size): Promise<Sharp> {
+  const frame = gifFrame(image);
+  const [right, bottom] = frame ? [frame.left + frame.width, frame.top + frame.height] : [0, 0];
+  const covers =
+    frame && frame.left === 0 && frame.top === 0 && right >= canvas.width && bottom >= canvas.height;
+  if (!frame || covers) return flat;
+  const width = Math.min(right, canvas.width) - frame.left;
+  const height = Math.min(bottom, canvas.height) - frame.top;
+  const nothing = width <= 0 || height <= 0;
+  const data = nothing
+    ? new Uint8Array(canvas.width * canvas.height * 3).fill(255)
+    : onWhite(await finish(flat.extract({ left: frame.left, top: frame.top, width, height })), canvas, frame);
+  return sharp(data, { raw: { ...canvas, channels: 3 } });
+}
+
+function tooLarge(width: number, height: number, maxPixels?: number): Problem {
+  return new Problem(
+    'too-many-pixels',
+    `The image has ${width} x ${height} pixels; ${maxPixels === undefined ? 'so many are read at a reduced scale only, and the network looks at more rows or columns than it has' : `at most ${maxPixels} are accepted`}. Scale it down first: the network looks at a few hundred pixels a side.`,
+    { width, height, ...(maxPixels !== undefined && { maxPixels }) },
+  );
 }
 
 /**

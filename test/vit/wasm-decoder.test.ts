@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { PreprocessingSchema } from '../../src/vit/index.ts';
 import { sharpDecoder } from '../../src/vit/node.ts';
 import { wasmDecoder } from '../../src/vit/web/index.ts';
+import { hasSharedData, SHARED_DATA } from '../support/shared-data.ts';
 import { tinyConfig } from '../support/tiny-vit.ts';
 import { wasmModule } from '../support/wasm-module.ts';
 
@@ -131,6 +132,49 @@ describe('decoding with WebAssembly, compared with the native gateway (mean belo
     const { mean, most } = await againstSharp(bytes);
     expect(mean).toBeLessThan(0.6);
     expect(most).toBeLessThan(3);
+  });
+});
+
+describe('a colour profile, compared with the native gateway (LittleCMS; mean below 0.4 levels of 255, none above 3)', () => {
+  it.each([
+    ['a JPEG in Display P3', () => scene(90, 70).withIccProfile('p3').jpeg({ quality: 95 })],
+    ['a PNG in Display P3', () => scene(90, 70).withIccProfile('p3').png()],
+    ['a PNG of 16 bits in Display P3', () => scene(90, 70).toColourspace('rgb16').withIccProfile('p3').png()],
+    ['a WebP in Display P3', () => scene(90, 70).withIccProfile('p3').webp({ lossless: true })],
+    ['a JPEG in sRGB', () => scene(90, 70).withIccProfile('srgb').jpeg({ quality: 95 })],
+  ])('%s', async (_, make) => {
+    const bytes = await make().toBuffer();
+    const { mean, most } = await againstSharp(bytes);
+    expect(mean).toBeLessThan(0.4);
+    expect(most).toBeLessThan(3);
+  });
+
+  it.runIf(hasSharedData).each(['icc_p3.jpg', 'rgb8_p3_chunk.png', 'rgb16_p3.png'])(
+    '%s, against Pillow and LittleCMS',
+    async (file) => {
+      const bytes = readFileSync(join(SHARED_DATA, 'cases/images', file));
+      const reference = await sharpDecoder().decode(
+        readFileSync(join(SHARED_DATA, 'cases/images', `${file}.ref.png`)),
+        config,
+      );
+      const { mean, most } = differences(
+        await decoder.decode(bytes, config),
+        (i) => reference[i] ?? Number.NaN,
+      );
+      expect(mean).toBeLessThan(0.6);
+      expect(most).toBeLessThan(3);
+    },
+  );
+
+  it('of tables is refused, and one that is damaged is passed over as libvips does', async () => {
+    const png = await scene(30, 20).withIccProfile('p3').webp({ lossless: true }).toBuffer();
+    const tables = Buffer.from(png);
+    tables.write('A2B0', tables.indexOf('rTRC'));
+    await expect(decoder.decode(tables, config)).rejects.toEqual(code('unsupported-media-type'));
+    const damaged = Buffer.from(png);
+    damaged.write('nope', damaged.indexOf('acsp'));
+    const plain = await decoder.decode(await scene(30, 20).webp({ lossless: true }).toBuffer(), config);
+    expect(plain).toHaveLength((await decoder.decode(damaged, config)).length);
   });
 });
 

@@ -10,6 +10,8 @@ export interface ImageHeader {
   readonly orientation: number;
   /** Colour components of a JPEG; 4 are printing inks. */
   readonly components?: number;
+  /** A JPEG with all components in one pass: it can be read row by row, at a fraction of its size, without being held whole. */
+  readonly onePass?: boolean;
   /** More than one frame. */
   readonly animated?: boolean;
   /** The data ends before the picture does, as far as the structure of the file tells. */
@@ -34,6 +36,7 @@ function readJpeg(bytes: Uint8Array): ImageHeader | undefined {
   const view = viewOf(bytes);
   let orientation = 1;
   let frame: { width: number; height: number; components: number } | undefined;
+  let sequential = false;
   for (let at = 2; at + 4 <= bytes.length; ) {
     if (bytes[at] !== 0xff) return undefined;
     const marker = bytes[at + 1] ?? 0;
@@ -42,11 +45,15 @@ function readJpeg(bytes: Uint8Array): ImageHeader | undefined {
       continue;
     }
     const length = view.getUint16(at + 2);
-    if (marker === 0xda) return frame && { type: 'jpeg', ...frame, orientation, truncated: !ends(bytes, at) };
+    if (marker === 0xda) {
+      const onePass = sequential && bytes[at + 4] === frame?.components;
+      return frame && { type: 'jpeg', ...frame, orientation, onePass, truncated: !ends(bytes, at) };
+    }
     const end = at + 2 + length;
     if (length < 2 || end > bytes.length) return undefined;
     if (marker === 0xe1 && ascii(bytes, at + 4, 6) === 'Exif\0\0')
       orientation = exifOrientation(bytes.subarray(at + 10, end));
+    if (marker === 0xc0 || marker === 0xc1) sequential = true;
     // SOF0 to SOF15; among them DHT, JPG and DAC are none.
     if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker) && length >= 8)
       frame = {

@@ -5,6 +5,8 @@ import { Problem } from '../../problem/index.ts';
 import type { ImageDecoder } from '../image.ts';
 import { cropGeometry, normalise } from '../preprocess.ts';
 import { resizePicture } from '../resampling.ts';
+import { embeddedProfile } from './embedded-profile.ts';
+import { readProfile, type ToSrgb } from './icc.ts';
 import { type ImageHeader, readImageHeader } from './image-header.ts';
 import { flatten, orient } from './orient.ts';
 
@@ -33,8 +35,8 @@ const DEFAULT_MAX_PIXELS = 50_000_000;
 const MEDIA_TYPES = ['image/jpeg', 'image/png', 'image/webp'] as const;
 
 /**
- * Decodes without Node: JPEG, PNG and still WebP, with this project's own resampling. Orientation by EXIF, alpha over white;
- * colour profiles are not applied.
+ * Decodes without Node: JPEG, PNG and still WebP, with this project's own resampling. Orientation by EXIF, alpha over white,
+ * colour profiles of curves and a matrix to sRGB.
  * @throws Problem('unsupported-media-type') for pictures that the native gateway reads and this one does not
  */
 export function wasmDecoder(modules: CodecModules): ImageDecoder {
@@ -44,7 +46,9 @@ export function wasmDecoder(modules: CodecModules): ImageDecoder {
     async decode(image, config, { maxPixels = DEFAULT_MAX_PIXELS, signal } = {}) {
       signal?.throwIfAborted();
       const { codec, header } = checkHeader(image, maxPixels);
+      const toSrgb = await profileOf(image, codec);
       const stored = await run(decoders[codec], image);
+      toSrgb?.(stored.data);
       const picture = orient(flatten(stored.data, stored.width, stored.height), header.orientation);
       const { resizeWidth, resizeHeight, left, top, size } = cropGeometry(
         config,
@@ -113,6 +117,21 @@ function checkHeader(image: Uint8Array, maxPixels: number): { codec: Codec; head
     );
   if (header.truncated) throw undecodable('it ends too early');
   return { codec: type, header };
+}
+
+/**
+ * How the colours become sRGB; `undefined` where there is no profile, or none that can be used.
+ * @throws Problem('unsupported-media-type') for a profile of tables, which the native gateway applies
+ */
+async function profileOf(image: Uint8Array, codec: Codec): Promise<ToSrgb | undefined> {
+  const profile = await embeddedProfile(image, codec);
+  const toSrgb = profile ? readProfile(profile) : 'none';
+  if (toSrgb !== 'tables') return toSrgb === 'none' ? undefined : toSrgb;
+  throw new Problem(
+    'unsupported-media-type',
+    `The picture has a colour profile of tables, which is not applied here; save it as sRGB, or send ${MEDIA_TYPES.join(', ')} without it.`,
+    { mediaTypes: MEDIA_TYPES },
+  );
 }
 
 async function run(decode: Decode, image: Uint8Array): Promise<Rgba> {
