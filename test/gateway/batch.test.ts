@@ -75,7 +75,7 @@ describe('the images of one request', () => {
 
   it('do not fill the queue of their tier, and wait for their turn', async () => {
     const large = send(64);
-    await settled();
+    await settled(clock);
     await clock.run(100);
     expect(gateway.scheduler.load('open').waiting).toBeLessThanOrEqual(1);
     const others = Array.from({ length: 38 }, () => send(1));

@@ -1,4 +1,5 @@
 import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/index.ts';
+import { DEFAULT_LIMITS } from '../../src/gateway/limits.ts';
 import {
   ModelRegistry,
   RateLimiter,
@@ -67,15 +68,19 @@ export async function answersOf<T>(
     open = false;
   });
   // Bodies are read before time moves: their time limit would be the next event otherwise.
-  await settled();
+  await settled(clock);
   while (open) {
     await clock.run(1);
-    await settled();
+    await settled(clock);
   }
   return await all;
 }
 
-/** Lets everything happen that takes no time. */
-export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise((done) => setImmediate(done));
+/** Lets everything happen that takes no time: bodies are read, however many turns of the event loop that needs. */
+export async function settled(clock: SimulatedClock): Promise<void> {
+  const turn = () => new Promise((done) => setImmediate(done));
+  await turn();
+  // A body that is still being read has a time limit, which is far away.
+  while (clock.laterThan(DEFAULT_LIMITS.bodyMs / 2) > 0) await turn();
+  for (let turns = 0; turns < 20; turns++) await turn();
 }

@@ -34,6 +34,11 @@ export class SimulatedClock implements Clock {
     this.#now += ms;
   }
 
+  /** Events that are more than so many ms away. */
+  laterThan(ms: number): number {
+    return this.#events.filter(({ at }) => at > this.#now + ms).length;
+  }
+
   sleep(ms: number): Promise<void> {
     return new Promise((done) => this.after(ms, done));
   }
