@@ -62,7 +62,11 @@ export async function compare(comparison: Comparison): Promise<Compared> {
     const inputs = { model: source.digests, calibration: { digest, fit: fit.count, held: held.count } };
     return {
       images,
-      steps: storedSteps(await openStore(workFolder(join(comparison.work, name), inputs)), 'steps'),
+      steps: storedSteps(
+        await openStore(workFolder(join(comparison.work, name), inputs)),
+        'steps',
+        'fidelity',
+      ),
     };
   }
   const usual = await calibration(comparison.fit);

@@ -46,7 +46,8 @@ export async function measureInt8(
   const { steps, images, signal } = context;
   const { levels } = content;
   const parse = (json: unknown) => MeasuredSchema.parse(json);
-  const name = stepName('int8', { levels, units: content.units, least, keep });
+  const { units, config } = content;
+  const name = stepName('int8', { levels, units, merging: config.merging, least, keep });
   const { keepFp32, fidelity } = await jsonStep(steps, name, parse, async () => {
     const step = context.report.step('int8', levels.length);
     const { held } = images;
@@ -56,7 +57,7 @@ export async function measureInt8(
       const measured: Fidelity[] = [];
       for (const level of levels.keys()) {
         const embeddings = await embedLevel(served, held, held.count, level, signal);
-        measured.push(fidelityOf(embeddings, reference, content.config.embeddingWidth));
+        measured.push(fidelityOf(embeddings, reference, config.embeddingWidth));
         step.advance(level + 1, `fidelity ${measured.at(-1)?.mean.toFixed(4)}`);
       }
       step.end();

@@ -50,7 +50,8 @@ export async function buildLevels(
           : undefined;
       const replaced = corrections && asStored(corrections, task.dtype, 'high');
       const network: AnalysisVariant = { variant, units, ...(replaced && { replaced }) };
-      const inputs = { variant, units, ...(corrections && { settings }) };
+      const { merging } = context.config;
+      const inputs = { variant, units, merging, ...(corrections && { settings }) };
       const fp32 = await jsonStep(
         context.steps,
         stepName('fidelity', inputs),

@@ -100,7 +100,7 @@ async function run(options: PruneOptions): Promise<PruneResult> {
     // Devices round differently.
     device,
   });
-  const steps = storedSteps(work, made.slice(0, 32));
+  const steps = storedSteps(work, made.slice(0, 32), digestOf({ recipe, shares }).slice(0, 16));
   const given = { images, seed, device, report, steps, ...(options.signal && { signal: options.signal }) };
   const { config, tensors: exact } =
     recipe.attention === 'dimensions'

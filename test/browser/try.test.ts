@@ -199,7 +199,9 @@ describe.skipIf(!CHROMIUM)('trying a budget in the playground (needs Chromium)',
     await drop(page, 'broken.jpg', new TextEncoder().encode('this is no picture'));
     const alert = page.locator('#try-problem');
     await alert.waitFor();
-    expect(await alert.textContent()).toMatch(/^The image is none of the types that are read\. Send a JPEG.*\.$/);
+    expect(await alert.textContent()).toMatch(
+      /^The image is none of the types that are read\. Send a JPEG.*\.$/,
+    );
     await page.setInputFiles('#file', join(IMAGES, 'car-2.jpg'));
     await alert.waitFor({ state: 'hidden' });
     await answered(page);

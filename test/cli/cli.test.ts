@@ -126,7 +126,7 @@ describe('the command line', () => {
     const made = await concertina('keys', 'create', '--tier', 'premium', '--config', config, '--json');
     expect(JSON.parse(made.out)).toMatchObject({
       tier: 'premium',
-      key: expect.stringMatching(/^ck_[0-9a-f]{48}$/),
+      key: expect.stringMatching(/^ck_premium_[0-9a-f]{48}$/),
     });
     const refused = await concertina('keys', 'create', '--tier', 'gold', '--config', config);
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('free, standard, premium') });

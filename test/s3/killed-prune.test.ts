@@ -105,6 +105,7 @@ describe.skipIf(!gateway)(`a pruning job whose steps lie in a bucket ${NEEDS_GAT
         continue;
       }
       for (const [key, written] of await steps(store)) {
+        if (!key.endsWith('.step')) continue; // the list of a job's steps grows
         const times = seen.get(key) ?? new Set<string>();
         seen.set(key, times.add(written));
       }

@@ -16,7 +16,7 @@ export function keys(console: Console): Command {
       if (config !== undefined) {
         const { readTiers } = await import('../../host/index.ts');
         const tiers = await readTiers(config);
-        if (!tiers[tier])
+        if (!Object.hasOwn(tiers, tier))
           throw new Problem(
             'usage',
             `${config} has no tier "${tier}". It has: ${Object.keys(tiers).join(', ')}.`,

@@ -10,34 +10,55 @@ const WAIT_MS = 500;
 
 /**
  * Steps as objects of a store, a folder or a bucket: the sha256 of the result, then the result. An object that does not match
- * its digest counts as missing, and its step is done again. `clear` removes the steps that were asked for or saved here.
+ * its digest counts as missing, and its step is done again. Jobs that have steps in common share a folder. Each keeps a list of those that
+ * it has saved, over all its runs; `clear` removes them and those that were asked for here.
  * @param folder what their keys begin with
+ * @param job name of this job's list
  */
-export function storedSteps(store: ObjectStore, folder: string): StepStore & { clear(): Promise<void> } {
+export function storedSteps(
+  store: ObjectStore,
+  folder: string,
+  job: string,
+): StepStore & { clear(): Promise<void> } {
   const used = new Set<string>();
+  const list = `${folder}/${job}.list`;
   const keyOf = (step: string) => {
     const key = `${folder}/${step.replaceAll(/[^a-z0-9.-]+/gi, '_')}.step`;
     used.add(key);
     return key;
   };
+  const read = async (key: string) => {
+    try {
+      return (await patiently(() => store.get(key))).body;
+    } catch (error) {
+      if (isProblem(error, 'object-not-found')) return undefined;
+      throw error;
+    }
+  };
+  const earlier = async () => {
+    const lines = new TextDecoder().decode((await read(list)) ?? new Uint8Array()).split('\n');
+    for (const key of lines.filter((line) => line.startsWith(`${folder}/`))) used.add(key);
+  };
+  let known: Promise<void> | undefined;
   return {
     async load(step) {
-      try {
-        const { body } = await patiently(() => store.get(keyOf(step)));
-        if (body.length < DIGEST_BYTES) return undefined;
-        const result = body.subarray(DIGEST_BYTES);
-        return sha256Of(result).equals(body.subarray(0, DIGEST_BYTES)) ? result : undefined;
-      } catch (error) {
-        if (isProblem(error, 'object-not-found')) return undefined;
-        throw error;
-      }
+      const body = await read(keyOf(step));
+      if (!body || body.length < DIGEST_BYTES) return undefined;
+      const result = body.subarray(DIGEST_BYTES);
+      return sha256Of(result).equals(body.subarray(0, DIGEST_BYTES)) ? result : undefined;
     },
     async save(step, result) {
+      known ??= earlier();
+      await known;
       const key = keyOf(step);
+      // First the list: what is killed between the two leaves nothing that no list names.
+      await patiently(() => store.put(list, Buffer.from([...used].join('\n'))));
       await patiently(() => store.put(key, Buffer.concat([sha256Of(result), result])));
     },
     async clear() {
-      for (const key of used) await patiently(() => store.delete(key));
+      known ??= earlier();
+      await known;
+      for (const key of [...used, list]) await patiently(() => store.delete(key));
     },
   };
 }

@@ -69,16 +69,27 @@ describe('the digest of the code', () => {
 describe('saved steps', () => {
   it('of one job go when it is done; those of another in the same folder stay', async () => {
     const work = await openStore(join(folder, 'work'));
-    const [done, other] = [storedSteps(work, 'job'), storedSteps(work, 'job')];
+    const [done, other] = [storedSteps(work, 'job', 'quick'), storedSteps(work, 'job', 'best')];
     await done.save('scores.1', Uint8Array.of(1));
     await done.save('path.2', Uint8Array.of(2));
     await other.save('path.3', Uint8Array.of(3));
-    expect(Array.from((await storedSteps(work, 'job').load('path.2')) ?? [])).toEqual([2]);
+    expect(Array.from((await storedSteps(work, 'job', 'best').load('path.2')) ?? [])).toEqual([2]);
     const keys = async () => (await Array.fromAsync(work.list(''))).map(({ key }) => key);
     await done.clear();
-    expect(await keys()).toEqual(['job/path.3.step']);
+    expect(await keys()).toEqual(['job/best.list', 'job/path.3.step']);
     await other.clear();
     expect(await keys()).toEqual([]);
+  });
+
+  it('of an earlier run go too, whether they were asked for again or not', async () => {
+    const work = memoryStore();
+    const stopped = storedSteps(work, 'job', 'quick');
+    await stopped.save('evolution-1', Uint8Array.of(1));
+    await stopped.save('scores', Uint8Array.of(2));
+    const resumed = storedSteps(work, 'job', 'quick');
+    expect(Array.from((await resumed.load('scores')) ?? [])).toEqual([2]);
+    await resumed.clear();
+    expect((await Array.fromAsync(work.list(''))).map(({ key }) => key)).toEqual([]);
   });
 
   it('that are damaged count as missing, and a store that is away for a moment is waited for', async () => {
@@ -91,7 +102,7 @@ describe('saved steps', () => {
         return await origin.get(key);
       },
     };
-    const steps = storedSteps(store, 'job');
+    const steps = storedSteps(store, 'job', 'quick');
     await steps.save('a', Uint8Array.of(1, 2, 3));
     away = 1;
     expect(Array.from((await steps.load('a')) ?? [])).toEqual([1, 2, 3]);
