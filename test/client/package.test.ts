@@ -10,7 +10,9 @@ const run = promisify(execFile);
 
 const PROGRAM = `import { ConcertinaClient, ConcertinaError, type Embedding } from 'concertina/client';
 const fetch = async (): Promise<Response> =>
-  new Response(Float32Array.of(0.6, 0.8), { headers: { 'Compute-Applied': 'level=3, flops=0.5, limited-by=flops' } });
+  new Response(Float32Array.of(0.6, 0.8), {
+    headers: { 'Compute-Applied': 'level=3, flops=0.5, limited-by=flops', 'Content-Type': 'application/octet-stream' },
+  });
 const client = new ConcertinaClient({ baseUrl: 'http://gateway.test', fetch });
 const { embedding, level }: Embedding = await client.embed(new Uint8Array(3), { flops: 0.5 });
 console.log(embedding.length, level, new ConcertinaError('unknown', 500, '') instanceof Error);

@@ -53,7 +53,7 @@ async function planned(kind: 'heads' | 'dimensions', gain: number) {
     // What removed units give on average is of no matter here.
     steps: {
       load: async (step) =>
-        step === 'activation-means' ? new TextEncoder().encode(JSON.stringify(means)) : undefined,
+        /^activation-means\b/.test(step) ? new TextEncoder().encode(JSON.stringify(means)) : undefined,
       save: async () => {},
     },
   };
