@@ -33,7 +33,7 @@ describe('an anonymous caller who sends pictures that are costly to decode', () 
       const flood = Array.from({ length: 4 }, async () => {
         const response = await fetch(`${gateway.url}/v1/embeddings`, {
           method: 'POST',
-          body: JSON.stringify({ input }),
+          body: JSON.stringify({ input, error_policy: 'per_item' }),
           headers: { 'Content-Type': 'application/json', 'Compute-Budget': 'deadline=20000' },
         });
         const { data } = (await response.json()) as { data: { error?: { code: string } }[] }; // the contract's shape
